@@ -1,0 +1,3 @@
+//! Scenario language, guest kernel, runs, sweeps, diagnosis.
+
+pub mod timeline;

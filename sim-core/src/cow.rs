@@ -1,0 +1,157 @@
+//! Copy-on-write arrays: large state that costs nothing to fork.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::sync::Arc;
+
+/// Chunks under one node of the tree. 64 keeps both levels of a 4 GiB memory of 4 KiB pages small.
+const FANOUT: usize = 64;
+
+type Chunk<T, const N: usize> = Option<Arc<[T; N]>>;
+type Node<T, const N: usize> = Option<Arc<[Chunk<T, N>; FANOUT]>>;
+
+/// A fixed-length array of `N`-element chunks, shared between clones until written.
+///
+/// Elements start as `T::default()`; chunks that were never written take no memory. `clone` copies
+/// one pointer per 64 chunks.
+#[derive(Clone)]
+pub struct CowArray<T, const N: usize> {
+    nodes: Vec<Node<T, N>>,
+    len: usize,
+    zero: Arc<[T; N]>,
+}
+
+impl<T: Copy + Default, const N: usize> CowArray<T, N> {
+    /// An array of at least `len` default elements (rounded up to whole chunks).
+    #[must_use]
+    pub fn new(len: usize) -> Self {
+        let chunks = len.div_ceil(N);
+        CowArray {
+            nodes: vec![None; chunks.div_ceil(FANOUT)],
+            len: chunks * N,
+            zero: Arc::new([T::default(); N]),
+        }
+    }
+
+    /// Number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True for an array of no elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The chunk of elements `index * N ..`.
+    ///
+    /// # Panics
+    /// If `index` lies beyond the array.
+    #[inline]
+    #[must_use]
+    pub fn chunk(&self, index: usize) -> &[T; N] {
+        match &self.nodes[index / FANOUT] {
+            Some(node) => node[index % FANOUT].as_deref().unwrap_or(&self.zero),
+            None => &self.zero,
+        }
+    }
+
+    /// The chunk of elements `index * N ..` for writing; made this clone's own first.
+    ///
+    /// # Panics
+    /// If `index` lies beyond the array.
+    #[inline]
+    pub fn chunk_mut(&mut self, index: usize) -> &mut [T; N] {
+        let node = self.nodes[index / FANOUT]
+            .get_or_insert_with(|| Arc::new([const { None }; FANOUT]));
+        let chunk =
+            Arc::make_mut(node)[index % FANOUT].get_or_insert_with(|| Arc::clone(&self.zero));
+        Arc::make_mut(chunk)
+    }
+
+    /// Indices of the chunks that were ever written, ascending.
+    pub fn written(&self) -> impl Iterator<Item = usize> + '_ {
+        self.nodes.iter().enumerate().flat_map(|(n, node)| {
+            let chunks = node.iter().flat_map(|node| node.iter().enumerate());
+            chunks.filter_map(move |(c, chunk)| chunk.as_ref().map(|_| n * FANOUT + c))
+        })
+    }
+
+    /// Bytes held by written chunks, shared or not.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.written().count() * size_of::<[T; N]>()
+    }
+}
+
+impl<T: Copy + Default + PartialEq, const N: usize> PartialEq for CowArray<T, N> {
+    /// Equal contents; an unwritten chunk equals one full of defaults.
+    fn eq(&self, other: &Self) -> bool {
+        let same = |index: usize| {
+            let (a, b) = (self.chunk(index), other.chunk(index));
+            std::ptr::eq(a, b) || a == b
+        };
+        self.len == other.len && self.written().chain(other.written()).all(same)
+    }
+}
+
+impl<T, const N: usize> fmt::Debug for CowArray<T, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chunks = self.nodes.iter().flatten().flat_map(|node| node.iter()).flatten().count();
+        write!(f, "CowArray({chunks} of {} chunks written)", self.len / N)
+    }
+}
+
+impl<T: Copy + Default + Serialize, const N: usize> Serialize for CowArray<T, N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let chunks: Vec<(usize, &[T])> =
+            self.written().map(|index| (index, self.chunk(index).as_slice())).collect();
+        (self.len, chunks).serialize(serializer)
+    }
+}
+
+impl<'de, T: Copy + Default + Deserialize<'de>, const N: usize> Deserialize<'de>
+    for CowArray<T, N>
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (len, chunks) = <(usize, Vec<(usize, Vec<T>)>)>::deserialize(deserializer)?;
+        let mut array = CowArray::new(len);
+        for (index, elements) in chunks {
+            if (index + 1) * N > array.len || elements.len() != N {
+                return Err(serde::de::Error::custom("chunk out of range"));
+            }
+            array.chunk_mut(index).copy_from_slice(&elements);
+        }
+        Ok(array)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fork_does_not_see_later_writes() {
+        let mut a: CowArray<u8, 16> = CowArray::new(10_000);
+        a.chunk_mut(3)[5] = 7;
+        let b = a.clone();
+        assert_eq!(a, b);
+        a.chunk_mut(3)[5] = 8;
+        assert_eq!(b.chunk(3)[5], 7);
+        assert_ne!(a, b);
+        a.chunk_mut(3)[5] = 7;
+        assert_eq!(a, b);
+        assert_eq!(a.written().collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn unwritten_equals_default() {
+        let mut a: CowArray<u64, 4> = CowArray::new(64);
+        let b = a.clone();
+        a.chunk_mut(9)[0] = 0;
+        assert_eq!(a, b);
+        assert_eq!(b.bytes(), 0);
+    }
+}

@@ -1,0 +1,3 @@
+//! One CPU.
+
+pub mod regs;
