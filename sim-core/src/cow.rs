@@ -64,8 +64,8 @@ impl<T: Copy + Default, const N: usize> CowArray<T, N> {
     /// If `index` lies beyond the array.
     #[inline]
     pub fn chunk_mut(&mut self, index: usize) -> &mut [T; N] {
-        let node = self.nodes[index / FANOUT]
-            .get_or_insert_with(|| Arc::new([const { None }; FANOUT]));
+        let node =
+            self.nodes[index / FANOUT].get_or_insert_with(|| Arc::new([const { None }; FANOUT]));
         let chunk =
             Arc::make_mut(node)[index % FANOUT].get_or_insert_with(|| Arc::clone(&self.zero));
         Arc::make_mut(chunk)
