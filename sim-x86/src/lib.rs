@@ -2,7 +2,16 @@
 
 pub mod core;
 pub mod dev;
+pub mod event;
 pub mod exec;
 pub mod ids;
+pub mod lapic;
+pub mod machine;
+pub mod mem;
+pub mod op;
+pub mod pmu;
+pub mod presets;
 pub mod spec;
 pub mod trace;
+
+pub use machine::{Machine, Speed, Start, Stop};

@@ -1,0 +1,650 @@
+//! HOT: the machine as one instruction sees it: translation, store buffer, caches, APIC, PMU.
+
+use crate::core::msr;
+use crate::core::regs::Registers;
+use crate::core::translate::{Purpose, Target, translate};
+use crate::core::{DeviceRead, NO_LINE, Note, Run, Unit, Wait};
+use crate::event::{Event, StopCause, Want};
+use crate::exec::{Access, Bus, Exception, Size, Stall};
+use crate::ids::{CoreId, LINE_BYTES, LineAddr, PhysAddr};
+use crate::lapic::{ApicEffect, Destination, Ipi};
+use crate::machine::DeviceMap;
+use crate::machine::log::TraceLog;
+use crate::mem::cache::Level;
+use crate::mem::home;
+use crate::mem::ram::Ram;
+use crate::mem::store_buffer::{BufferedStore, Forward};
+use crate::spec::MachineSpec;
+use crate::trace::{Delivery, Trace};
+use sim_core::{Cycle, EventQueue, Source};
+
+/// MSR number of the time-stamp counter.
+const IA32_TSC: u32 = 0x10;
+
+/// The parts of a machine that one core may touch while it runs ahead of the others: its own unit,
+/// RAM (guarded by the protocol), and the queue into which everything else goes as an event.
+#[derive(Debug)]
+pub struct CoreBus<'a> {
+    /// The core.
+    pub unit: &'a mut Unit,
+    /// Memory.
+    pub ram: &'a mut Ram,
+    /// Pending events.
+    pub queue: &'a mut EventQueue<Event>,
+    /// What the machine is made of.
+    pub spec: &'a MachineSpec,
+    /// Records for the observer.
+    pub log: &'a mut TraceLog,
+    /// Which device answers where.
+    pub map: &'a DeviceMap,
+    /// Cycles charged to the current instruction on top of its table cost.
+    pub cost: u32,
+    /// Linear address of the current instruction.
+    pub rip: u64,
+}
+
+impl CoreBus<'_> {
+    fn source(&self) -> Source {
+        Source(self.unit.id.0)
+    }
+
+    /// Latencies of the memory system.
+    pub fn memory(&self) -> &crate::spec::MemorySpec {
+        &self.spec.memory
+    }
+
+    /// Schedules an event of this core.
+    pub fn post(&mut self, at: Cycle, event: Event) {
+        self.queue.schedule(at, self.source(), event);
+    }
+
+    /// Cycles that a message of this core to the rest of the machine takes at least.
+    fn leg(&self) -> u64 {
+        home::leg(&self.spec.memory)
+    }
+
+    /// Asks the home agent for `line`, unless that has been done.
+    pub fn request(&mut self, at: Cycle, line: LineAddr, want: Want) {
+        let same = |&(asked, w): &(LineAddr, Want)| {
+            asked == line && (w.owns() || !want.owns()) && (w == Want::Fetch) == (want == Want::Fetch)
+        };
+        self.unit.activity += 1;
+        if self.unit.requested.iter().any(same) {
+            return;
+        }
+        self.unit.requested.push((line, want));
+        self.unit.note(Note::Request, at, self.rip, line.0 << 2 | want as u64);
+        let core = self.unit.id;
+        self.post(at + self.leg(), Event::Request { core, want, line });
+    }
+
+    /// Blocks the instruction until `line` has come.
+    fn wait_for<T>(&mut self, line: LineAddr, want: Want) -> Access<T> {
+        self.request(self.unit.clock, line, want);
+        self.unit.run = Run::Waiting(Wait::Line(line));
+        Err(Stall::Wait)
+    }
+
+    /// Blocks the instruction until `count` more stores have left the buffer.
+    fn wait_stores<T>(&mut self, count: usize) -> Access<T> {
+        self.unit.activity += 1;
+        let owned = |store: &BufferedStore| self.unit.caches.state(store.addr.line()).writable();
+        if self.unit.stores.iter().take(count).all(owned) {
+            // Nothing but time is missing. A probe may still take a line away: then we are here
+            // again.
+            let left = self.unit.stores.left_by(count);
+            self.unit.clock = self.unit.clock.max(left + 1);
+        } else {
+            self.unit.run = Run::Waiting(Wait::Stores);
+        }
+        Err(Stall::Wait)
+    }
+
+    /// Makes every store visible whose commit cycle lies before `until`, oldest first, as long as
+    /// the lines are owned.
+    #[inline]
+    pub fn drain_before(&mut self, until: Cycle) {
+        while let Some((store, at)) = self.unit.stores.head() {
+            if at >= until || !self.unit.caches.write(store.addr.line()) {
+                return;
+            }
+            self.unit.stores.retire_head(at);
+            self.commit(at, &store);
+        }
+    }
+
+    /// The oldest store's line has just come: it commits now, so that every fill makes progress.
+    pub fn drain_filled(&mut self, now: Cycle, line: LineAddr) {
+        if let Some((store, at)) = self.unit.stores.head()
+            && store.addr.line() == line
+            && at <= now
+            && self.unit.caches.write(line)
+        {
+            self.unit.stores.retire_head(now);
+            self.commit(now, &store);
+        }
+    }
+
+    fn commit(&mut self, at: Cycle, store: &BufferedStore) {
+        let old = self.ram.read(store.addr, u64::from(store.size));
+        let new = mask(store.value, u64::from(store.size));
+        if self.log.watches(store.addr) {
+            self.watched(at, store.addr, store.size, false, store.rip, old, new);
+        }
+        if old != new {
+            self.unit.activity += 1;
+            self.ram.write(store.addr, u64::from(store.size), new);
+        }
+    }
+
+    /// Reports a write to a watched page.
+    #[allow(clippy::too_many_arguments, reason = "the fields of one trace record")]
+    fn watched(
+        &mut self,
+        at: Cycle,
+        addr: PhysAddr,
+        size: u8,
+        locked: bool,
+        rip: u64,
+        old: u64,
+        new: u64,
+    ) {
+        // A loop that writes watched words is not skipped: every write is to be seen.
+        self.unit.activity += 1;
+        self.log.code_written(addr);
+        let core = self.unit.id;
+        if self.log.watches_word(addr, size) {
+            self.log.core(at, core, Trace::Write { addr, size, locked, rip, old, new });
+        }
+        if self.log.stops_at(addr, size) {
+            self.post(at + self.leg(), Event::Stop { core, cause: StopCause::Written });
+        }
+    }
+
+    /// Lines taken away from this core that buffered stores still need are asked for again.
+    pub fn ask_again_for_stores(&mut self, at: Cycle, line: LineAddr) {
+        if self.unit.stores.iter().any(|store| store.addr.line() == line) {
+            self.request(at, line, Want::Own);
+        }
+    }
+
+    /// Cycles of a first access to `line` at level `level`.
+    #[inline]
+    fn charge_level(&mut self, line: LineAddr, level: Level) {
+        let latency = match level {
+            Level::L1 => self.spec.memory.l1_hit,
+            Level::L2 | Level::Miss => {
+                self.unit.activity += 1;
+                self.spec.memory.l2_hit
+            }
+        };
+        if self.unit.paid == line {
+            self.unit.paid = NO_LINE;
+        } else {
+            self.cost += latency;
+        }
+    }
+
+    /// Reads RAM through store buffer and caches. `size` bytes do not cross a line.
+    #[inline]
+    fn read_ram(&mut self, addr: PhysAddr, size: u64) -> Access<u64> {
+        if !self.unit.stores.is_empty() {
+            match self.unit.stores.forward(addr, size) {
+                Forward::None => {}
+                Forward::Hit(value) => {
+                    self.cost += self.spec.memory.l1_hit;
+                    return Ok(value);
+                }
+                Forward::Blocked => return self.wait_stores(usize::MAX),
+            }
+        }
+        let line = addr.line();
+        match self.unit.caches.read(line) {
+            Level::Miss => return self.wait_for(line, Want::Read),
+            level => self.charge_level(line, level),
+        }
+        let value = self.ram.read(addr, size);
+        if self.log.wants_reads() && self.log.watches_word(addr, size as u8) {
+            let what = Trace::Read { addr, size: size as u8, rip: self.rip, value };
+            self.log.core(self.unit.clock, self.unit.id, what);
+        }
+        Ok(value)
+    }
+
+    /// A load that crosses a line: both lines have to be here at once.
+    fn read_split(&mut self, addr: PhysAddr, size: u64) -> Access<u64> {
+        let first = LINE_BYTES - addr.0 % LINE_BYTES;
+        let low = self.read_ram(addr, first)?;
+        let high = self.read_ram(PhysAddr(addr.0 + first), size - first)?;
+        self.cost += self.spec.memory.split_access;
+        Ok(low | high << (first * 8))
+    }
+
+    fn target(&self, regs: &Registers, addr: u64, purpose: Purpose) -> Access<Target> {
+        translate(self.spec.translation, addr, regs.cpl() == 3, purpose).map_err(Stall::Fault)
+    }
+
+    #[inline]
+    fn load_as(&mut self, regs: &Registers, addr: u64, size: Size, purpose: Purpose) -> Access<u64> {
+        let bytes = size as u64;
+        match self.target(regs, addr, purpose)? {
+            Target::Ram(addr) if crosses_line(addr, bytes) => self.read_split(addr, bytes),
+            Target::Ram(addr) => self.read_ram(addr, bytes),
+            Target::Device(addr) => self.read_device(addr, bytes),
+            Target::Apic(offset) => {
+                self.drain()?;
+                self.unit.activity += 1;
+                self.cost += self.spec.interrupts.apic_read;
+                let value = self.unit.lapic.read_mmio(offset, self.unit.clock);
+                Ok(mask(u64::from(value), bytes))
+            }
+        }
+    }
+
+    #[inline]
+    fn buffer(&mut self, addr: PhysAddr, size: u64, value: u64) {
+        let ready = self.unit.clock + u64::from(self.spec.memory.store_commit);
+        let store = BufferedStore { addr, value, size: size as u8, ready, rip: self.rip };
+        self.unit.stores.push(store);
+        let line = addr.line();
+        if !self.unit.caches.state(line).writable() {
+            self.request(self.unit.clock, line, Want::Own);
+        }
+    }
+
+    fn store_ram(&mut self, addr: PhysAddr, size: u64, value: u64) -> Access<()> {
+        if crosses_line(addr, size) {
+            self.room(2)?;
+            let first = LINE_BYTES - addr.0 % LINE_BYTES;
+            self.buffer(addr, first, mask(value, first));
+            self.buffer(PhysAddr(addr.0 + first), size - first, value >> (first * 8));
+            self.cost += self.spec.memory.split_access;
+        } else {
+            self.room(1)?;
+            self.buffer(addr, size, value);
+        }
+        Ok(())
+    }
+
+    fn read_device(&mut self, addr: PhysAddr, size: u64) -> Access<u64> {
+        self.unit.activity += 1;
+        if let DeviceRead::Ready(value) = self.unit.device_read {
+            self.unit.device_read = DeviceRead::Idle;
+            return Ok(mask(u64::from(value), size));
+        }
+        self.drain()?;
+        let Some((device, offset)) = self.map.find(addr) else {
+            // Nobody answers: a master abort reads as ones (PCI Local Bus Specification §3.3.3).
+            self.cost += self.spec.interrupts.mmio_read;
+            return Ok(mask(u64::MAX, size));
+        };
+        self.unit.note(Note::Device, self.unit.clock, self.rip, addr.0);
+        self.unit.device_read = DeviceRead::Pending;
+        self.unit.run = Run::Waiting(Wait::Device);
+        let at = self.unit.clock + u64::from(self.spec.interrupts.mmio_read / 2).max(self.leg());
+        let core = self.unit.id;
+        self.post(at, Event::MmioRead { device, core, offset });
+        Err(Stall::Wait)
+    }
+
+    fn write_device(&mut self, addr: PhysAddr, size: u64, value: u64) -> Access<()> {
+        self.drain()?;
+        self.unit.activity += 1;
+        self.unit.note(Note::Device, self.unit.clock, self.rip, addr.0 ^ value.rotate_left(32));
+        let at = self.unit.clock + u64::from(self.spec.interrupts.mmio_write).max(self.leg());
+        if let Some((device, offset)) = self.map.find(addr) {
+            self.post(at, Event::MmioWrite { device, offset, value: value as u32 });
+            if size == 8 {
+                let value = (value >> 32) as u32;
+                self.post(at, Event::MmioWrite { device, offset: offset + 4, value });
+            }
+        }
+        self.cost += self.spec.interrupts.mmio_retire;
+        Ok(())
+    }
+
+    /// Carries out what a write to the local APIC asked for.
+    pub fn apic_effect(&mut self, effect: ApicEffect) {
+        self.unit.activity += 1;
+        // A lowered priority or an EOI may let a pending interrupt through.
+        self.unit.attention = true;
+        match effect {
+            ApicEffect::None | ApicEffect::Eoi(_) => {}
+            ApicEffect::Timer => self.schedule_timer(),
+            ApicEffect::Ipi(ipi) => self.send_ipi(ipi),
+        }
+    }
+
+    /// Schedules an event for the APIC timer's deadline.
+    pub fn schedule_timer(&mut self) {
+        if let Some(at) = self.unit.lapic.next_timer() {
+            let core = self.unit.id;
+            let at = at.max(self.unit.clock + 1);
+            self.post(at, Event::ApicTimer { core });
+            self.unit.clock_limit(at);
+        }
+    }
+
+    /// Schedules an event for the next counter overflow as of `now`.
+    pub fn schedule_overflow(&mut self, now: Cycle) {
+        self.unit.pmu_generation = self.unit.pmu_generation.wrapping_add(1);
+        let counts = self.unit.counts(now);
+        if let Some(cycles) = self.unit.pmu.next_overflow(counts) {
+            let (core, generation) = (self.unit.id, self.unit.pmu_generation);
+            let at = now + cycles.max(1);
+            self.post(at, Event::PmuOverflow { core, generation });
+            self.unit.clock_limit(at);
+        }
+    }
+
+    fn send_ipi(&mut self, ipi: Ipi) {
+        let me = self.unit.id;
+        let cores = 0..self.spec.cores as u16;
+        let wanted = |core: CoreId| match ipi.to {
+            Destination::One(id) => u32::from(core.0) == id,
+            Destination::Logical(address) => self.is_logical(core, address),
+            Destination::Self_ => core == me,
+            Destination::All => true,
+            Destination::AllButSelf => core != me,
+        };
+        let targets: Vec<CoreId> = cores.map(CoreId).filter(|&core| wanted(core)).collect();
+        for to in targets {
+            self.log.core(self.unit.clock, me, Trace::Ipi { to, delivery: ipi.delivery });
+            self.send_interrupt(to, ipi.delivery);
+        }
+    }
+
+    /// Does a logical destination name `core`? Logical ids are the ones that x2APIC derives, and
+    /// the flat model's customary bit per APIC id (SDM vol. 3A §10.6.2, §10.12.10.2).
+    fn is_logical(&self, core: CoreId, address: u32) -> bool {
+        let id = u32::from(core.0);
+        if self.unit.lapic.in_x2apic_mode() {
+            address >> 16 == id >> 4 && address & (1 << (id & 15)) != 0
+        } else {
+            id < 8 && address & (1 << id) != 0
+        }
+    }
+
+    fn send_interrupt(&mut self, to: CoreId, delivery: Delivery) {
+        let me = self.unit.id;
+        self.unit.note(Note::System, self.unit.clock, self.rip, u64::from(to.0));
+        let latency = if to == me {
+            self.spec.interrupts.self_ipi
+        } else {
+            self.spec.interrupts.ipi[self.spec.topology.core_distance(me, to)]
+        };
+        let mut at = self.unit.clock + u64::from(latency).max(1);
+        if to == me {
+            self.unit.clock_limit(at);
+        } else {
+            at = at.max(self.unit.clock + self.leg());
+        }
+        self.post(at, Event::Interrupt { core: to, delivery });
+    }
+
+    fn lines_of(addr: PhysAddr, bytes: u64) -> (LineAddr, Option<LineAddr>) {
+        let last = PhysAddr(addr.0 + bytes - 1).line();
+        (addr.line(), (last != addr.line()).then_some(last))
+    }
+
+    /// Gets both lines of a split locked operation: in ascending order, the first held against
+    /// probes until the second has come, so that two such operations cannot starve each other.
+    fn own_both(&mut self, first: LineAddr, second: LineAddr) -> Access<()> {
+        if !self.unit.caches.write(first) {
+            return self.wait_for(first, Want::OwnLocked);
+        }
+        self.unit.split_hold = first;
+        if !self.unit.caches.write(second) {
+            return self.wait_for(second, Want::OwnLocked);
+        }
+        self.unit.split_hold = NO_LINE;
+        self.unit.paid = NO_LINE;
+        self.cost += self.spec.memory.split_lock;
+        Ok(())
+    }
+
+    fn own_one(&mut self, line: LineAddr) -> Access<()> {
+        if !self.unit.caches.write(line) {
+            return self.wait_for(line, Want::OwnLocked);
+        }
+        if self.unit.paid == line {
+            self.unit.paid = NO_LINE;
+        } else {
+            self.cost += self.spec.memory.locked;
+        }
+        Ok(())
+    }
+
+    fn ram_target(&self, regs: &Registers, addr: u64, purpose: Purpose) -> Access<PhysAddr> {
+        match self.target(regs, addr, purpose)? {
+            Target::Ram(addr) => Ok(addr),
+            // Locked accesses to device memory are not modelled.
+            Target::Device(_) | Target::Apic(_) => Err(Stall::Unimplemented),
+        }
+    }
+}
+
+impl Bus for CoreBus<'_> {
+    #[inline]
+    fn load(&mut self, regs: &Registers, addr: u64, size: Size) -> Access<u64> {
+        self.load_as(regs, addr, size, Purpose::Read)
+    }
+
+    #[inline]
+    fn load_for_write(&mut self, regs: &Registers, addr: u64, size: Size) -> Access<u64> {
+        self.load_as(regs, addr, size, Purpose::Write)
+    }
+
+    #[inline]
+    fn store(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
+        let bytes = size as u64;
+        match self.target(regs, addr, Purpose::Write)? {
+            Target::Ram(addr) => self.store_ram(addr, bytes, value),
+            Target::Device(addr) => self.write_device(addr, bytes, value),
+            Target::Apic(offset) => {
+                self.drain()?;
+                self.cost += self.spec.interrupts.apic_write;
+                self.unit.note(Note::System, self.unit.clock, self.rip, u64::from(offset));
+                let (clock, value) = (self.unit.clock, value as u32);
+                let effect = self.unit.lapic.write_mmio(offset, value, clock);
+                self.apic_effect(effect);
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
+    fn room(&mut self, stores: usize) -> Access<()> {
+        if self.unit.stores.room() >= stores {
+            return Ok(());
+        }
+        self.drain_before(self.unit.clock);
+        if self.unit.stores.room() >= stores {
+            return Ok(());
+        }
+        self.wait_stores(stores - self.unit.stores.room())
+    }
+
+    fn locked_read(&mut self, regs: &Registers, addr: u64, bytes: u8) -> Access<u128> {
+        let addr = self.ram_target(regs, addr, Purpose::Write)?;
+        self.drain()?;
+        match Self::lines_of(addr, u64::from(bytes)) {
+            (line, None) => self.own_one(line)?,
+            (first, Some(second)) => self.own_both(first, second)?,
+        }
+        let low = self.ram.read(addr, u64::from(bytes.min(8)));
+        let high = if bytes == 16 { self.ram.read(PhysAddr(addr.0 + 8), 8) } else { 0 };
+        Ok(u128::from(low) | u128::from(high) << 64)
+    }
+
+    fn locked_write(&mut self, addr: u64, bytes: u8, value: u128) {
+        // `locked_read` has translated this address a moment ago.
+        let Ok(Target::Ram(addr)) =
+            translate(self.spec.translation, addr, false, Purpose::Write)
+        else {
+            return;
+        };
+        self.unit.locked_line = addr.line();
+        self.unit.locked_until = self.unit.clock + u64::from(self.cost);
+        let parts = [(addr, bytes.min(8), value as u64), (PhysAddr(addr.0 + 8), 8, (value >> 64) as u64)];
+        for (addr, size, value) in parts.into_iter().take(if bytes == 16 { 2 } else { 1 }) {
+            let old = self.ram.read(addr, u64::from(size));
+            let new = mask(value, u64::from(size));
+            if self.log.watches(addr) {
+                self.watched(self.unit.clock, addr, size, true, self.rip, old, new);
+            }
+            if old != new {
+                self.unit.activity += 1;
+                self.ram.write(addr, u64::from(size), new);
+            }
+        }
+    }
+
+    fn drain(&mut self) -> Access<()> {
+        if self.unit.stores.is_empty() {
+            return Ok(());
+        }
+        self.drain_before(self.unit.clock);
+        if self.unit.stores.is_empty() { Ok(()) } else { self.wait_stores(usize::MAX) }
+    }
+
+    fn port_in(&mut self, port: u16, size: Size) -> Access<u32> {
+        self.unit.activity += 1;
+        // As on Bochs and QEMU, the debug console answers with its own number.
+        let value = if port == 0xe9 { 0xe9 } else { u64::MAX };
+        Ok(mask(value, size as u64) as u32)
+    }
+
+    fn port_out(&mut self, port: u16, _size: Size, value: u32) -> Access<()> {
+        self.unit.activity += 1;
+        self.unit.note(Note::Port, self.unit.clock, self.rip, u64::from(port) << 32 ^ u64::from(value));
+        let core = self.unit.id;
+        let at = self.unit.clock + self.leg();
+        self.post(at, Event::PortOut { core, port, value });
+        Ok(())
+    }
+
+    fn rdmsr(&mut self, _regs: &Registers, number: u32) -> Access<u64> {
+        self.unit.activity += 1;
+        let now = self.unit.clock;
+        let counts = self.unit.counts(now);
+        let value = match number {
+            IA32_TSC => Some(now.0.wrapping_add(self.unit.tsc_offset)),
+            _ => self
+                .unit
+                .lapic
+                .rdmsr(number, now)
+                .or_else(|| self.unit.pmu.rdmsr(number, counts))
+                .or_else(|| self.unit.msrs.read(self.spec, number)),
+        };
+        value.ok_or(Stall::Fault(Exception::GeneralProtection(0)))
+    }
+
+    fn wrmsr(&mut self, _regs: &Registers, number: u32, value: u64) -> Access<()> {
+        self.unit.activity += 1;
+        let now = self.unit.clock;
+        let counts = self.unit.counts(now);
+        self.unit.note(Note::System, now, self.rip, u64::from(number) << 32 ^ value);
+        if number == IA32_TSC {
+            self.unit.tsc_offset = value.wrapping_sub(now.0);
+            Ok(())
+        } else if let Some(effect) = self.unit.lapic.wrmsr(number, value, now) {
+            self.apic_effect(effect);
+            Ok(())
+        } else if self.unit.pmu.wrmsr(number, value, counts).is_some() {
+            self.schedule_overflow(now);
+            Ok(())
+        } else if self.unit.msrs.write(self.spec, number, value).is_some() {
+            Ok(())
+        } else {
+            Err(Stall::Fault(Exception::GeneralProtection(0)))
+        }
+    }
+
+    fn rdpmc(&mut self, counter: u32) -> Access<u64> {
+        self.unit.activity += 1;
+        let counts = self.unit.counts(self.unit.clock);
+        let value = self.unit.pmu.rdpmc(counter, counts);
+        value.ok_or(Stall::Fault(Exception::GeneralProtection(0)))
+    }
+
+    fn tsc(&mut self) -> u64 {
+        self.unit.activity += 1;
+        self.unit.clock.0.wrapping_add(self.unit.tsc_offset)
+    }
+
+    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        msr::cpuid(self.spec, self.unit.id, leaf, subleaf)
+    }
+
+    fn cr8(&mut self) -> u8 {
+        self.unit.lapic.cr8()
+    }
+
+    fn set_cr8(&mut self, value: u8) {
+        self.unit.activity += 1;
+        self.unit.lapic.set_cr8(value);
+        self.unit.attention = true;
+    }
+
+    fn monitor(&mut self, regs: &Registers, addr: u64) -> Access<()> {
+        self.load(regs, addr, Size::B1)?;
+        self.unit.activity += 1;
+        if let Target::Ram(addr) = self.target(regs, addr, Purpose::Read)? {
+            self.unit.monitor = addr.line();
+        }
+        Ok(())
+    }
+
+    fn flush_line(&mut self, regs: &Registers, addr: u64) -> Access<()> {
+        self.drain()?;
+        if let Target::Ram(addr) = self.target(regs, addr, Purpose::Read)? {
+            self.evict(addr.line());
+        }
+        Ok(())
+    }
+
+    fn flush_tlb(&mut self, _addr: Option<u64>) {
+        self.unit.activity += 1;
+    }
+
+    fn read_system(&mut self, addr: u64, size: Size) -> Access<u64> {
+        match translate(self.spec.translation, addr, false, Purpose::Read) {
+            Ok(Target::Ram(addr)) => Ok(self.ram.read(addr, size as u64)),
+            Ok(Target::Device(_) | Target::Apic(_)) => Ok(u64::MAX),
+            Err(fault) => Err(Stall::Fault(fault)),
+        }
+    }
+
+    #[inline]
+    fn charge(&mut self, cycles: u32) {
+        self.cost += cycles;
+    }
+}
+
+impl CoreBus<'_> {
+    /// CLFLUSH: the line leaves this core's caches (other cores' copies stay: only timing differs).
+    fn evict(&mut self, line: LineAddr) {
+        use crate::mem::cache::{LineState, Probed};
+        self.unit.activity += 1;
+        if self.unit.fetch_line == line {
+            self.unit.fetch_line = NO_LINE;
+        }
+        if self.unit.caches.probe(line, LineState::Invalid) == Probed::Modified {
+            let core = self.unit.id;
+            let at = self.unit.clock + self.leg();
+            self.post(at, Event::WriteBack { core, line });
+        }
+    }
+}
+
+#[inline]
+fn crosses_line(addr: PhysAddr, bytes: u64) -> bool {
+    addr.0 % LINE_BYTES + bytes > LINE_BYTES
+}
+
+/// The low `bytes` bytes of `value`.
+#[inline]
+fn mask(value: u64, bytes: u64) -> u64 {
+    if bytes >= 8 { value } else { value & ((1 << (bytes * 8)) - 1) }
+}

@@ -1,0 +1,284 @@
+//! Interrupts and exceptions: when they are recognised, and how they enter their handlers.
+//!
+//! Order at an instruction boundary (SDM vol. 3A §6.9): NMI before maskable interrupts. An NMI is
+//! blocked from its delivery to the next IRET (§6.7.1); STI and MOV SS hold interrupts off for one
+//! instruction (§6.8.3). Delivery drains the store buffer (§11.10).
+
+use crate::core::regs::{flags, gpr};
+use crate::core::step::Parts;
+use crate::core::{Core, Note, Run};
+use crate::event::{Event, StopCause};
+use crate::exec::{Access, Bus, Exception, Size, Stall};
+use crate::mem::home;
+use crate::trace::{Entry, Trace};
+use sim_core::Cycle;
+
+/// Vector of the non-maskable interrupt.
+const NMI: u8 = 2;
+/// Vector of the double fault.
+const DOUBLE_FAULT: u8 = 8;
+
+/// A gate of the IDT in 64-bit mode (SDM vol. 3A §6.14.1).
+#[derive(Clone, Copy, Debug)]
+struct Gate {
+    offset: u64,
+    selector: u16,
+    ist: u8,
+    trap: bool,
+    dpl: u8,
+}
+
+/// What is being delivered.
+#[derive(Clone, Copy, Debug)]
+struct Event64 {
+    vector: u8,
+    error: Option<u16>,
+    entry: Entry,
+    /// INT n and INT3 from a program: the gate's DPL counts.
+    software: bool,
+}
+
+impl Exception {
+    /// Its vector and error code.
+    #[must_use]
+    pub fn vector(self) -> (u8, Option<u16>) {
+        match self {
+            Exception::DivideError => (0, None),
+            Exception::Debug => (1, None),
+            Exception::Breakpoint => (3, None),
+            Exception::InvalidOpcode => (6, None),
+            Exception::SegmentNotPresent(code) => (11, Some(code)),
+            Exception::StackFault(code) => (12, Some(code)),
+            Exception::GeneralProtection(code) => (13, Some(code)),
+            Exception::PageFault { code, .. } => (14, Some(code)),
+            Exception::AlignmentCheck => (17, Some(0)),
+        }
+    }
+}
+
+impl Core {
+    /// True if an interrupt would be taken at this boundary.
+    pub(crate) fn interrupt_ready(&self) -> bool {
+        let shadow = self.unit.shadow.active && self.unit.shadow.at == self.unit.instructions;
+        let nmi_shadow = shadow && self.unit.shadow.nmi_too;
+        (self.unit.nmi_pending && !self.unit.nmi_blocked && !nmi_shadow)
+            || (self.regs.interrupts_enabled()
+                && !shadow
+                && self.unit.lapic.deliverable().is_some())
+    }
+
+    /// Delivers a pending interrupt if one may be taken here. True if the core's state changed so
+    /// that the instruction loop has to look again.
+    pub(crate) fn service(&mut self, parts: &mut Parts<'_>) -> bool {
+        if self.unit.restarting {
+            return false;
+        }
+        if !self.interrupt_ready() {
+            self.unit.attention =
+                self.unit.nmi_pending || self.unit.lapic.deliverable().is_some();
+            return false;
+        }
+        self.unit.activity += 1;
+        if !parts.bus(&mut self.unit, self.regs.rip).drained() {
+            return true;
+        }
+        let nmi = self.unit.nmi_pending && !self.unit.nmi_blocked;
+        let event = if nmi {
+            Event64 { vector: NMI, error: None, entry: Entry::Nmi, software: false }
+        } else {
+            let Some(vector) = self.unit.lapic.deliverable() else { return false };
+            Event64 { vector, error: None, entry: Entry::Interrupt(vector), software: false }
+        };
+        match self.enter(event, parts) {
+            Ok(()) if nmi => {
+                self.unit.nmi_pending = false;
+                self.unit.nmi_blocked = true;
+            }
+            Ok(()) => {
+                self.unit.lapic.acknowledge();
+            }
+            Err(stall) => self.failed_delivery(stall, parts),
+        }
+        true
+    }
+
+    /// Delivers an exception raised by the instruction at RIP.
+    pub(crate) fn raise(&mut self, exception: Exception, parts: &mut Parts<'_>) {
+        self.unit.activity += 1;
+        if let Exception::PageFault { addr, .. } = exception {
+            self.regs.sys.cr2 = addr;
+        }
+        let (vector, error) = exception.vector();
+        let event = Event64 { vector, error, entry: Entry::Exception(vector), software: false };
+        self.deliver(event, parts);
+    }
+
+    /// INT n, INT3 at `rip`: RIP is past the instruction already.
+    pub(crate) fn software_interrupt(&mut self, vector: u8, rip: u64, parts: &mut Parts<'_>) {
+        self.unit.activity += 1;
+        let entry = Entry::Exception(vector);
+        let event = Event64 { vector, error: None, entry, software: true };
+        match self.enter(event, parts) {
+            Ok(()) => {}
+            Err(Stall::Wait) => {
+                // No room for the frame: the instruction is executed again.
+                self.regs.rip = rip;
+                self.unit.instructions -= 1;
+            }
+            Err(stall) => self.failed_delivery(stall, parts),
+        }
+    }
+
+    /// An exception does not wait for the store buffer: the frame's stores queue behind the older
+    /// ones, so order is kept.
+    fn deliver(&mut self, event: Event64, parts: &mut Parts<'_>) {
+        if let Err(stall) = self.enter(event, parts) {
+            self.failed_delivery(stall, parts);
+        }
+    }
+
+    /// A fault during delivery becomes a double fault, and that one's a shutdown (§6.15).
+    fn failed_delivery(&mut self, stall: Stall, parts: &mut Parts<'_>) {
+        if stall == Stall::Wait {
+            self.unit.restarting = false;
+            return;
+        }
+        let entry = Entry::Exception(DOUBLE_FAULT);
+        let event =
+            Event64 { vector: DOUBLE_FAULT, error: Some(0), entry, software: false };
+        if self.enter(event, parts).is_err() {
+            self.unit.run = Run::Off;
+            let core = self.unit.id;
+            let at = self.unit.clock + home::leg(&parts.spec.memory);
+            let stop = Event::Stop { core, cause: StopCause::TripleFault };
+            parts.bus(&mut self.unit, self.regs.rip).post(at, stop);
+        }
+    }
+
+    fn gate(&mut self, event: Event64, parts: &mut Parts<'_>) -> Access<Gate> {
+        let idtr = self.regs.sys.idtr;
+        let at = u64::from(event.vector) * 16;
+        let bad = Stall::Fault(Exception::GeneralProtection(u16::from(event.vector) << 3 | 2));
+        if at + 15 > u64::from(idtr.limit) {
+            return Err(bad);
+        }
+        let mut bus = parts.bus(&mut self.unit, self.regs.rip);
+        let low = bus.read_system(idtr.base + at, Size::B8)?;
+        let high = bus.read_system(idtr.base + at + 8, Size::B8)?;
+        let kind = low >> 40 & 0xf;
+        let gate = Gate {
+            offset: low & 0xffff | low >> 32 & 0xffff_0000 | high << 32,
+            selector: (low >> 16) as u16,
+            ist: (low >> 32 & 7) as u8,
+            trap: kind == 0xf,
+            dpl: (low >> 45 & 3) as u8,
+        };
+        let present = low >> 47 & 1 != 0;
+        if !matches!(kind, 0xe | 0xf) || (event.software && gate.dpl < self.regs.cpl()) {
+            return Err(bad);
+        }
+        if !present {
+            let code = u16::from(event.vector) << 3 | 2;
+            return Err(Stall::Fault(Exception::SegmentNotPresent(code)));
+        }
+        Ok(gate)
+    }
+
+    /// Stack pointer for the handler (§6.14.2, §6.14.5), aligned to 16 bytes.
+    fn handler_stack(&mut self, gate: Gate, parts: &mut Parts<'_>) -> Access<u64> {
+        const RSP0: u64 = 4;
+        const IST1: u64 = 0x24;
+        let tss = self.regs.sys.tss_base;
+        let mut bus = parts.bus(&mut self.unit, self.regs.rip);
+        let top = if gate.ist != 0 {
+            bus.read_system(tss + IST1 + 8 * (u64::from(gate.ist) - 1), Size::B8)?
+        } else if self.regs.cpl() == 3 {
+            bus.read_system(tss + RSP0, Size::B8)?
+        } else {
+            self.regs.gpr[gpr::RSP]
+        };
+        Ok(top & !0xf)
+    }
+
+    /// Pushes the frame and jumps to the handler.
+    fn enter(&mut self, event: Event64, parts: &mut Parts<'_>) -> Access<()> {
+        let gate = self.gate(event, parts)?;
+        let mut rsp = self.handler_stack(gate, parts)?;
+        let interrupted = self.regs;
+        let from_user = interrupted.cpl() == 3;
+        let mut handler = interrupted;
+        handler.sel.cs = gate.selector & !3;
+        if from_user {
+            // A null SS with the new privilege level (§6.14.4).
+            handler.sel.ss = 0;
+        }
+        let frame = [
+            u64::from(interrupted.sel.ss),
+            interrupted.gpr[gpr::RSP],
+            interrupted.rflags,
+            u64::from(interrupted.sel.cs),
+            interrupted.rip,
+        ];
+        let mut bus = parts.bus(&mut self.unit, interrupted.rip);
+        bus.room(2 * (frame.len() + 1))?;
+        for word in frame.into_iter().chain(event.error.map(u64::from)) {
+            rsp = rsp.wrapping_sub(8);
+            bus.store(&handler, rsp, Size::B8, word)?;
+        }
+        handler.gpr[gpr::RSP] = rsp;
+        handler.rip = gate.offset;
+        handler.rflags &= !(flags::TF | flags::NT | flags::RF);
+        if !gate.trap {
+            handler.rflags &= !flags::IF;
+        }
+        self.regs = handler;
+        self.finish_entry(event, gate, &interrupted, from_user, parts);
+        Ok(())
+    }
+
+    fn finish_entry(
+        &mut self,
+        event: Event64,
+        gate: Gate,
+        interrupted: &crate::core::regs::Registers,
+        from_user: bool,
+        parts: &mut Parts<'_>,
+    ) {
+        let costs = &parts.spec.interrupts;
+        let mut cost = if from_user { costs.entry_ring } else { costs.entry };
+        if gate.ist != 0 {
+            cost += costs.entry_ist;
+        }
+        let at = self.unit.clock;
+        self.unit.note(Note::Enter, at, interrupted.rip, u64::from(event.vector));
+        let what = Trace::Enter { entry: event.entry, rip: interrupted.rip, from_user };
+        parts.log.core_control(at, self.unit.id, what);
+        parts.log.user_mode(self.unit.id, false);
+        self.unit.clock = at + u64::from(cost);
+        self.unit.shadow.active = false;
+    }
+
+    /// Wakes a halted core at `now`, if an interrupt may be taken.
+    pub(crate) fn wake(&mut self, now: Cycle, parts: &mut Parts<'_>) {
+        let Run::Halted(since) = self.unit.run else { return };
+        if !self.interrupt_ready() {
+            return;
+        }
+        self.wake_up(since, now, parts);
+    }
+
+    /// Ends a halt: an interrupt, or a store to the monitored line.
+    pub(crate) fn wake_up(&mut self, since: Cycle, now: Cycle, parts: &mut Parts<'_>) {
+        let now = now.max(since);
+        let at = now + u64::from(parts.spec.interrupts.hlt_wake);
+        self.unit.monitor = crate::core::NO_LINE;
+        self.unit.resume(at);
+        let clock = self.unit.clock;
+        self.unit.halted += clock - since;
+        self.unit.note(Note::Wake, now, self.regs.rip, clock.0);
+        parts.log.core_control(now, self.unit.id, Trace::Wake);
+        parts.bus(&mut self.unit, self.regs.rip).schedule_overflow(clock);
+        // The overflow is an event in the queue: no window is open that could run past it.
+        self.unit.limit = Cycle::NEVER;
+    }
+}

@@ -1,0 +1,178 @@
+//! Exact skipping of loops that only wait.
+//!
+//! A core that comes back to the same instruction with the same registers and flags, having done
+//! nothing in between but L1 hits and stores that changed nothing, will do exactly the same again
+//! until an event reaches it: a probe that takes its line, an interrupt, a counter overflow. Such a
+//! core is *parked*: its iterations, cycles and retired instructions are computed when the next
+//! event wakes it, and the rest of the iteration is executed as always.
+//!
+//! What a loop must not do is counted in [`Unit::activity`]: a miss or an L2 hit, a store
+//! that changes memory or goes to a watched page, a read of time, an APIC, port or device access,
+//! a system instruction. An iteration is repeatable only if the count stood still.
+//!
+//! A counted delay loop (`1: dec %reg; jnz 1b`) differs in one register per iteration, by one;
+//! it is parked too, with the iteration at which it ends.
+
+use crate::core::regs::Registers;
+use crate::core::{Core, Run, Unit};
+use crate::mem::store_buffer::BufferedStore;
+use serde::{Deserialize, Serialize};
+use sim_core::Cycle;
+
+/// A loop whose iterations are being skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Park {
+    /// Clock at the head of the loop when it was parked.
+    pub since: Cycle,
+    /// Cycles of one iteration.
+    pub period: u64,
+    /// Instructions of one iteration.
+    pub instructions: u64,
+    /// For a counted loop: the register that counts down and how many iterations may be skipped.
+    pub counted: Option<(u8, u64)>,
+}
+
+impl Park {
+    /// Whole iterations that fit between parking and `now`.
+    fn iterations(&self, now: Cycle) -> u64 {
+        let fit = now.since(self.since) / self.period;
+        self.counted.map_or(fit, |(_, most)| fit.min(most))
+    }
+
+    /// When a counted loop has to be woken.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Cycle> {
+        self.counted.map(|(_, most)| self.since + most.saturating_mul(self.period))
+    }
+}
+
+impl Core {
+    /// Brings a parked core to the last loop head at or before `now`, running again.
+    pub(crate) fn unpark(&mut self, now: Cycle) {
+        let Run::Parked(park) = self.unit.run else { return };
+        let n = park.iterations(now);
+        self.unit.clock = park.since + n * park.period;
+        self.unit.instructions += n * park.instructions;
+        self.unit.stores.shift(n * park.period);
+        if self.unit.locked_until > park.since {
+            self.unit.locked_until += n * park.period;
+        }
+        if let Some((register, _)) = park.counted {
+            self.regs.gpr[usize::from(register)] -= n;
+        }
+        self.unit.run = Run::Running;
+    }
+}
+
+/// Branches to other places before a candidate loop head is given up.
+const PATIENCE: u32 = 64;
+/// Failures in a row after which looking becomes rarer.
+const EAGER: u32 = 8;
+/// At most this power of two of visits are passed over between two looks.
+const LAZIEST: u32 = 6;
+
+/// What is remembered of the last visit to a loop head. Derived: it never changes a result.
+#[derive(Clone, Debug, Default)]
+pub struct SpinProbe {
+    head: u64,
+    regs: Registers,
+    clock: Cycle,
+    instructions: u64,
+    activity: u64,
+    stores: Vec<BufferedStore>,
+    patience: u32,
+    failures: u32,
+    pass: u32,
+}
+
+impl SpinProbe {
+    /// The core has just jumped back to `regs.rip`. Returns how to park it if the iteration since
+    /// the last visit repeats. `counter` tells the register of a counted delay loop at its head.
+    #[inline]
+    pub fn visit(
+        &mut self,
+        regs: &Registers,
+        unit: &Unit,
+        counter: impl FnOnce() -> Option<u8>,
+    ) -> Option<Park> {
+        if self.pass > 0 {
+            self.pass -= 1;
+            return None;
+        }
+        if regs.rip != self.head {
+            if self.patience > 0 {
+                self.patience -= 1;
+            } else {
+                self.failures = 0;
+                self.remember(regs, unit);
+            }
+            return None;
+        }
+        self.look(regs, unit, counter)
+    }
+
+    fn look(
+        &mut self,
+        regs: &Registers,
+        unit: &Unit,
+        counter: impl FnOnce() -> Option<u8>,
+    ) -> Option<Park> {
+        let quiet = unit.activity == self.activity && unit.clock > self.clock;
+        let park = if !quiet || !self.same_stores(unit) {
+            None
+        } else if *regs == self.regs {
+            Some(None)
+        } else {
+            counter().and_then(|register| self.counts_down(regs, register)).map(Some)
+        };
+        let park = park.map(|counted| Park {
+            since: unit.clock,
+            period: unit.clock - self.clock,
+            instructions: unit.instructions - self.instructions,
+            counted,
+        });
+        if park.is_none() {
+            self.failures += 1;
+            self.pass = match self.failures.checked_sub(EAGER) {
+                Some(over) => 1 << over.min(LAZIEST),
+                None => 0,
+            };
+        } else {
+            self.failures = 0;
+        }
+        self.remember(regs, unit);
+        park
+    }
+
+    /// True if the buffered stores are the same as at the last visit, shifted in time.
+    fn same_stores(&self, unit: &Unit) -> bool {
+        let shift = unit.clock - self.clock;
+        let same = |(then, now): (&BufferedStore, &BufferedStore)| {
+            BufferedStore { ready: then.ready + shift, ..*then } == *now
+        };
+        self.stores.len() == unit.stores.iter().count()
+            && self.stores.iter().zip(unit.stores.iter()).all(same)
+    }
+
+    /// True (with the iterations that may be skipped) if only `register` changed, by -1. Flags
+    /// may differ: the loop's first instruction sets them anew, and its last iteration is executed.
+    fn counts_down(&self, regs: &Registers, register: u8) -> Option<(u8, u64)> {
+        let at = usize::from(register);
+        let mut expected = self.regs;
+        expected.gpr[at] = expected.gpr[at].wrapping_sub(1);
+        expected.rflags = regs.rflags;
+        let left = regs.gpr[at];
+        (expected == *regs && left > 2).then_some((register, left - 1))
+    }
+
+    fn remember(&mut self, regs: &Registers, unit: &Unit) {
+        self.head = regs.rip;
+        self.regs = *regs;
+        self.clock = unit.clock;
+        self.instructions = unit.instructions;
+        self.activity = unit.activity;
+        self.stores.clear();
+        self.stores.extend(unit.stores.iter());
+        self.patience = PATIENCE;
+    }
+}

@@ -1,0 +1,518 @@
+//! HOT: where time passes.
+//!
+//! Cores touch each other only through events that take at least `leg` cycles (half of the L3
+//! latency). So from the earliest core's clock on, every core may run that far ahead without
+//! looking at the others, up to the next pending event. Events at a cycle come before the
+//! instructions that start at it.
+
+use crate::core::step;
+use crate::core::{DeviceRead, NO_LINE, Note, Run, Wait};
+use crate::dev::{DevCtx, DevEffect, Device, DmaRead};
+use crate::event::{Event, StopCause, Want};
+use crate::ids::{CoreId, DeviceId, LineAddr, PhysAddr};
+use crate::lapic::Lvt;
+use crate::machine::{DmaWrite, Machine};
+use crate::mem::cache::LineState;
+use crate::mem::home::{self, Requester, Send};
+use crate::mem::ram::Ram;
+use crate::trace::{Delivery, Observer, Trace};
+use sim_core::Cycle;
+
+/// Which exact speed-ups are on. None of them changes a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speed {
+    /// Let cores run ahead of each other within the least cross-core latency.
+    pub run_ahead: bool,
+    /// Compute loops that only wait instead of executing them.
+    pub skip_loops: bool,
+}
+
+impl Default for Speed {
+    fn default() -> Self {
+        Speed { run_ahead: true, skip_loops: true }
+    }
+}
+
+impl Speed {
+    /// Every instruction of every core, in lockstep by cycle.
+    #[must_use]
+    pub fn exact_steps() -> Self {
+        Speed { run_ahead: false, skip_loops: false }
+    }
+}
+
+/// How far to run.
+pub type Until = Cycle;
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The cycle given was reached.
+    Deadline,
+    /// Nothing will ever happen again: no core runs and no event is pending.
+    Idle,
+    /// Port 0xF4 was written.
+    Exit {
+        /// By whom.
+        core: CoreId,
+        /// With which code.
+        code: u8,
+    },
+    /// A word set by [`Machine::stop_on_write`] was written.
+    Written(CoreId),
+    /// A CPU shut down.
+    TripleFault(CoreId),
+    /// A CPU met an instruction that the machine does not implement; RIP points at it.
+    Unimplemented(CoreId),
+}
+
+impl DmaRead for Ram {
+    fn read(&self, addr: PhysAddr, bytes: &mut [u8]) {
+        self.read_bytes(addr, bytes);
+    }
+}
+
+impl Machine {
+    /// Runs until `until`, or until something ends the run. Records go to `observer`, which cannot
+    /// change anything.
+    pub fn run(&mut self, until: Until, speed: Speed, observer: &mut dyn Observer) -> Stop {
+        self.derived.log.begin(observer.wants());
+        let stop = self.advance(until, speed, observer);
+        self.come_to_rest();
+        self.derived.log.deliver(self.state.now, observer);
+        stop
+    }
+
+    fn advance(&mut self, until: Cycle, speed: Speed, observer: &mut dyn Observer) -> Stop {
+        let ahead = if speed.run_ahead { home::leg(&self.spec.memory) } else { 1 };
+        loop {
+            let earliest = self.earliest_core();
+            let next = self.state.queue.next_at().unwrap_or(Cycle::NEVER);
+            let at = earliest.min(next);
+            if at >= until {
+                self.state.now = until;
+                return Stop::Deadline;
+            }
+            if at == Cycle::NEVER {
+                return Stop::Idle;
+            }
+            self.state.now = at;
+            if next <= earliest {
+                self.settle_stores(at);
+                self.derived.log.deliver(at, observer);
+                if let Some(stop) = self.events_at(at) {
+                    return stop;
+                }
+            } else {
+                self.window((earliest + ahead).min(next).min(until), speed.skip_loops);
+            }
+        }
+    }
+
+    /// Earliest cycle at which a core does something by itself: executes, leaves a counted loop,
+    /// or makes a buffered store visible while it sleeps or waits.
+    fn earliest_core(&self) -> Cycle {
+        let mut earliest = Cycle::NEVER;
+        for core in &self.state.cores {
+            let unit = &core.unit;
+            let at = match unit.run {
+                Run::Running => unit.clock,
+                Run::Parked(park) => park.ends_at().unwrap_or(Cycle::NEVER),
+                Run::Off | Run::Waiting(_) | Run::Halted(_) => match unit.stores.head() {
+                    Some((store, at)) if unit.caches.state(store.addr.line()).writable() => at,
+                    _ => Cycle::NEVER,
+                },
+            };
+            earliest = earliest.min(at);
+        }
+        earliest
+    }
+
+    /// Lets every core run up to `until`.
+    fn window(&mut self, until: Cycle, skip: bool) {
+        let (cores, scratch, mut parts) = self.split(skip);
+        for (core, scratch) in cores.iter_mut().zip(scratch) {
+            if let Run::Parked(park) = core.unit.run
+                && let Some(end) = park.ends_at().filter(|&end| end < until)
+            {
+                core.unpark(end);
+            }
+            if core.unit.run == Run::Running && core.unit.clock < until {
+                step::run(core, scratch, &mut parts, until);
+            }
+            step::settle(core, &mut parts, until);
+        }
+    }
+
+    fn settle_stores(&mut self, until: Cycle) {
+        let (cores, _, mut parts) = self.split(true);
+        for core in cores {
+            step::settle(core, &mut parts, until);
+        }
+    }
+
+    /// Brings every core to the current cycle: skipped loops are accounted for, so that the state
+    /// does not show what was skipped.
+    fn come_to_rest(&mut self) {
+        for id in 0..self.state.cores.len() {
+            self.catch_up(CoreId(id as u16), self.state.now);
+        }
+        self.settle_stores(self.state.now);
+    }
+
+    /// An event is about to reach `id` at `now`: a parked core is brought there first.
+    fn catch_up(&mut self, id: CoreId, now: Cycle) {
+        let (cores, scratch, mut parts) = self.split(false);
+        let core = &mut cores[id.index()];
+        if let Run::Parked(_) = core.unit.run {
+            core.unpark(now);
+            step::run(core, &mut scratch[id.index()], &mut parts, now);
+        }
+    }
+
+    fn events_at(&mut self, now: Cycle) -> Option<Stop> {
+        while self.state.queue.next_at() == Some(now) {
+            let (_, event) = self.state.queue.pop().expect("an event is due");
+            let stop = self.handle(now, event);
+            if stop.is_some() {
+                return stop;
+            }
+        }
+        None
+    }
+
+    fn handle(&mut self, now: Cycle, event: Event) -> Option<Stop> {
+        match event {
+            Event::Request { core, want, line } => {
+                self.home(|home, out| home.request(now, line, Requester::Core(core, want), out));
+            }
+            Event::WriteBack { core, line } => self.state.home.write_back(core, line),
+            Event::Probe { core, line } => self.probe(now, core, line),
+            Event::Fill { core, line } => self.fill(now, core, line),
+            Event::DmaRequest { device } => self.dma_request(now, device),
+            Event::DmaVisible { device, line } => self.dma_visible(now, device, line),
+            Event::Interrupt { core, delivery } => self.interrupt(now, core, delivery),
+            Event::ApicTimer { core } => self.apic_timer(now, core),
+            Event::PmuOverflow { core, generation } => self.pmu_overflow(now, core, generation),
+            Event::MmioWrite { device, offset, value } => {
+                self.state.device_hash.add(now.0 ^ u64::from(offset) << 32 ^ u64::from(value));
+                self.device(now, device, |device, ctx| device.write(offset, value, ctx));
+            }
+            Event::MmioRead { device, core, offset } => self.mmio_read(now, device, core, offset),
+            Event::PortOut { core, port, value } => return self.port_out(now, core, port, value),
+            Event::Device { device, token } => {
+                self.state.device_hash.add(now.0 ^ u64::from(token) << 40);
+                self.device(now, device, |device, ctx| device.on_event(token, ctx));
+            }
+            Event::Trigger { device } => self.device(now, device, Device::on_trigger),
+            Event::Stop { core, cause } => {
+                return Some(match cause {
+                    StopCause::Written => Stop::Written(core),
+                    StopCause::TripleFault => Stop::TripleFault(core),
+                    StopCause::Unimplemented => Stop::Unimplemented(core),
+                });
+            }
+        }
+        None
+    }
+
+    /// Lets the home agent act and sends its messages.
+    fn home(&mut self, act: impl FnOnce(&mut home::Home, &mut Vec<Send>)) {
+        let mut out = Vec::new();
+        act(&mut self.state.home, &mut out);
+        let source = self.home_source();
+        for message in out {
+            let (at, event) = match message {
+                Send::Probe { at, core, line } => (at, Event::Probe { core, line }),
+                Send::Fill { at, to: Requester::Core(core, _), line } => {
+                    (at, Event::Fill { core, line })
+                }
+                Send::Fill { at, to: Requester::Dma(device), line } => {
+                    (at, Event::DmaVisible { device, line })
+                }
+                Send::Retry { at, from: Requester::Core(core, want), line } => {
+                    (at, Event::Request { core, want, line })
+                }
+                Send::Retry { at, from: Requester::Dma(device), .. } => {
+                    (at, Event::DmaRequest { device })
+                }
+            };
+            self.state.queue.schedule(at, source, event);
+        }
+    }
+
+    fn probe(&mut self, now: Cycle, id: CoreId, line: LineAddr) {
+        self.catch_up(id, now);
+        let leg = home::leg(&self.spec.memory);
+        let source = self.home_source();
+        let unit = &mut self.state.cores[id.index()].unit;
+        // A locked operation keeps its line until it is done.
+        let held = if unit.split_hold == line {
+            Some(now + leg)
+        } else if unit.locked_line == line && now < unit.locked_until {
+            Some(unit.locked_until)
+        } else {
+            None
+        };
+        if let Some(at) = held {
+            self.state.queue.schedule(at, source, Event::Probe { core: id, line });
+            return;
+        }
+        let keep = self.state.home.probe_keeps(line);
+        let (cores, _, mut parts) = self.split(true);
+        let core = &mut cores[id.index()];
+        let rip = core.regs.rip;
+        parts.bus(&mut core.unit, rip).drain_before(now);
+        let found = core.unit.caches.probe(line, keep);
+        core.unit.activity += 1;
+        core.unit.note(Note::Probe, now, rip, line.0);
+        parts.bus(&mut core.unit, rip).ask_again_for_stores(now, line);
+        if keep == LineState::Invalid {
+            self.line_lost(now, id, line);
+        }
+        self.home(|home, out| home.probed(now, line, found, out));
+    }
+
+    /// `line` left the caches of `id`.
+    fn line_lost(&mut self, now: Cycle, id: CoreId, line: LineAddr) {
+        let (cores, _, mut parts) = self.split(true);
+        let core = &mut cores[id.index()];
+        if core.unit.fetch_line == line {
+            core.unit.fetch_line = NO_LINE;
+        }
+        if core.unit.monitor == line {
+            core.unit.monitor = NO_LINE;
+            if let Run::Halted(since) = core.unit.run {
+                core.wake_up(since, now, &mut parts);
+            }
+        }
+    }
+
+    fn fill(&mut self, now: Cycle, id: CoreId, line: LineAddr) {
+        self.catch_up(id, now);
+        let (state, want) = self.state.home.granted(line);
+        let (cores, _, mut parts) = self.split(true);
+        let core = &mut cores[id.index()];
+        let rip = core.regs.rip;
+        let evicted = core.unit.caches.fill(line, state, want == Want::Fetch);
+        core.unit.activity += 1;
+        core.unit.note(Note::Fill, now, rip, line.0 << 2 | state as u64);
+        core.unit.requested.retain(|&asked| asked != (line, want));
+        let mut bus = parts.bus(&mut core.unit, rip);
+        if want.owns() {
+            bus.drain_filled(now, line);
+        }
+        if let Some((victim, dirty)) = evicted {
+            let at = now + home::leg(bus.memory());
+            if dirty {
+                bus.post(at, Event::WriteBack { core: id, line: victim });
+            }
+            bus.ask_again_for_stores(now, victim);
+            self.line_lost(now, id, victim);
+        }
+        let unit = &mut self.state.cores[id.index()].unit;
+        match unit.run {
+            Run::Waiting(Wait::Line(waited)) if waited == line => {
+                unit.paid = line;
+                unit.resume(now);
+            }
+            Run::Waiting(Wait::Stores) => unit.resume(now),
+            Run::Off | Run::Running | Run::Waiting(_) | Run::Halted(_) | Run::Parked(_) => {}
+        }
+        self.home(|home, out| home.finish(now, line, out));
+    }
+
+    fn dma_request(&mut self, now: Cycle, device: DeviceId) {
+        if let Some(write) = self.state.dma[device.index()].front() {
+            let line = write.addr.line();
+            self.home(|home, out| home.request(now, line, Requester::Dma(device), out));
+        }
+    }
+
+    fn dma_visible(&mut self, now: Cycle, device: DeviceId, line: LineAddr) {
+        let Some(write) = self.state.dma[device.index()].pop_front() else { return };
+        self.watch_dma(now, device, &write);
+        self.state.ram.write_bytes(write.addr, &write.bytes);
+        self.state.device_hash.add(now.0 ^ write.addr.0 << 20);
+        self.home(|home, out| home.finish(now, line, out));
+        if let Some(next) = self.state.dma[device.index()].front() {
+            let (at, source) = (next.arrives.max(now), self.device_source(device));
+            self.state.queue.schedule(at, source, Event::DmaRequest { device });
+        }
+        self.device(now, device, |device, ctx| device.on_dma_done(write.token, ctx));
+    }
+
+    fn watch_dma(&mut self, now: Cycle, device: DeviceId, write: &DmaWrite) {
+        let log = &mut self.derived.log;
+        for (i, word) in write.bytes.chunks(8).enumerate() {
+            let addr = PhysAddr(write.addr.0 + 8 * i as u64);
+            if !log.watches(addr) {
+                continue;
+            }
+            log.code_written(addr);
+            let size = word.len() as u8;
+            if log.watches_word(addr, size) {
+                let old = self.state.ram.read(addr, u64::from(size));
+                let mut bytes = [0u8; 8];
+                bytes[..word.len()].copy_from_slice(word);
+                let new = u64::from_le_bytes(bytes);
+                let what = Trace::Write { addr, size, locked: false, rip: 0, old, new };
+                log.device(now, device, what);
+            }
+        }
+    }
+
+    fn interrupt(&mut self, now: Cycle, id: CoreId, delivery: Delivery) {
+        if id.index() >= self.state.cores.len() {
+            return;
+        }
+        self.catch_up(id, now);
+        let (cores, _, mut parts) = self.split(true);
+        let core = &mut cores[id.index()];
+        parts.log.core(now, id, Trace::Arrive { delivery });
+        let unit = &mut core.unit;
+        let detail = match delivery {
+            Delivery::Fixed(vector) => {
+                unit.lapic.accept(vector, false);
+                u64::from(vector)
+            }
+            Delivery::Nmi => {
+                unit.nmi_pending = true;
+                0x100
+            }
+            Delivery::Init => {
+                // The CPU waits for a start-up IPI, which 64-bit guests never send here.
+                unit.lapic.init();
+                unit.run = Run::Off;
+                0x200
+            }
+            Delivery::Startup(vector) => 0x300 | u64::from(vector),
+        };
+        unit.attention = true;
+        unit.activity += 1;
+        unit.note(Note::Arrive, now, core.regs.rip, detail);
+        core.wake(now, &mut parts);
+    }
+
+    /// A local interrupt source of `id` fires.
+    fn local_interrupt(&mut self, at: Cycle, id: CoreId, delivery: Option<Delivery>) {
+        if let Some(delivery) = delivery {
+            let source = sim_core::Source(id.0);
+            self.state.queue.schedule(at, source, Event::Interrupt { core: id, delivery });
+        }
+    }
+
+    fn apic_timer(&mut self, now: Cycle, id: CoreId) {
+        let lapic = &self.state.cores[id.index()].unit.lapic;
+        // Re-armed or stopped since: there is another event for the new deadline.
+        if lapic.next_timer().is_none_or(|at| at > now) {
+            return;
+        }
+        self.catch_up(id, now);
+        let delivery = self.state.cores[id.index()].unit.lapic.timer_expired(now);
+        let latency = u64::from(self.spec.interrupts.timer);
+        self.local_interrupt(now + latency, id, delivery);
+        if let Some(at) = self.state.cores[id.index()].unit.lapic.next_timer() {
+            let source = sim_core::Source(id.0);
+            self.state.queue.schedule(at.max(now + 1), source, Event::ApicTimer { core: id });
+        }
+    }
+
+    fn pmu_overflow(&mut self, now: Cycle, id: CoreId, generation: u32) {
+        if self.state.cores[id.index()].unit.pmu_generation != generation {
+            return;
+        }
+        self.catch_up(id, now);
+        let unit = &mut self.state.cores[id.index()].unit;
+        let counts = unit.counts(now);
+        let delivery =
+            if unit.pmu.overflow(counts) { unit.lapic.local(Lvt::Performance) } else { None };
+        let skid = u64::from(self.spec.interrupts.pmi);
+        self.local_interrupt(now + skid, id, delivery);
+        let (cores, _, mut parts) = self.split(true);
+        let core = &mut cores[id.index()];
+        parts.bus(&mut core.unit, core.regs.rip).schedule_overflow(now);
+    }
+
+    fn mmio_read(&mut self, now: Cycle, device: DeviceId, id: CoreId, offset: u32) {
+        let value = self.state.devices[device.index()].read(offset);
+        let back = u64::from(self.spec.interrupts.mmio_read / 2);
+        let unit = &mut self.state.cores[id.index()].unit;
+        unit.note(Note::Device, now, u64::from(offset), u64::from(value));
+        unit.device_read = DeviceRead::Ready(value);
+        unit.resume(now + back);
+    }
+
+    fn port_out(&mut self, now: Cycle, core: CoreId, port: u16, value: u32) -> Option<Stop> {
+        match port {
+            0xe9 => {
+                self.state.console.push(value as u8);
+                self.derived.log.core(now, core, Trace::Console(value as u8));
+                None
+            }
+            0xf4 => Some(Stop::Exit { core, code: value as u8 }),
+            _ => None,
+        }
+    }
+
+    /// Calls a device and carries out its effects.
+    pub(super) fn device(
+        &mut self,
+        now: Cycle,
+        id: DeviceId,
+        call: impl FnOnce(&mut Device, &mut DevCtx<'_>),
+    ) {
+        let mut effects = Vec::new();
+        let mut ctx = DevCtx {
+            now,
+            interrupts: &self.spec.interrupts,
+            memory: &self.state.ram,
+            effects: &mut effects,
+        };
+        call(&mut self.state.devices[id.index()], &mut ctx);
+        for effect in effects {
+            self.device_effect(now, id, effect);
+        }
+    }
+
+    fn device_effect(&mut self, now: Cycle, device: DeviceId, effect: DevEffect) {
+        let source = self.device_source(device);
+        match effect {
+            DevEffect::Event { at, token } => {
+                self.state.queue.schedule(at.max(now), source, Event::Device { device, token });
+            }
+            DevEffect::DmaWrite { addr, bytes, token } => {
+                let leg = home::leg(&self.spec.memory);
+                let latency = u64::from(self.spec.interrupts.dma_write).saturating_sub(leg);
+                let arrives = now + latency;
+                let queue = &mut self.state.dma[device.index()];
+                queue.push_back(DmaWrite { addr, bytes, token, arrives });
+                if queue.len() == 1 {
+                    self.state.queue.schedule(arrives, source, Event::DmaRequest { device });
+                }
+            }
+            DevEffect::Interrupt { at, to, delivery } => {
+                let event = Event::Interrupt { core: to, delivery };
+                self.state.queue.schedule(at.max(now), source, event);
+            }
+            DevEffect::Stall { core, until } => self.stall(now, core, until),
+            DevEffect::Trace(what) => self.derived.log.device(now, device, what),
+        }
+    }
+
+    fn stall(&mut self, now: Cycle, which: Option<CoreId>, until: Cycle) {
+        for id in 0..self.state.cores.len() as u16 {
+            let id = CoreId(id);
+            if which.is_some_and(|core| core != id) {
+                continue;
+            }
+            self.catch_up(id, now);
+            let unit = &mut self.state.cores[id.index()].unit;
+            unit.activity += 1;
+            unit.stalled_until = unit.stalled_until.max(until);
+            if unit.run == Run::Running {
+                unit.clock = unit.clock.max(until);
+            }
+        }
+    }
+}

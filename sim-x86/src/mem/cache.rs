@@ -1,0 +1,390 @@
+//! HOT: the private caches of one core: L1D, L1I and the L2 that includes both.
+//!
+//! A set is kept in recency order, most recent first, so that LRU needs no stamps, equal histories
+//! give equal state, and the common case (the most recent way hits) is one comparison.
+
+use crate::ids::LineAddr;
+use crate::spec::MemorySpec;
+use serde::{Deserialize, Serialize};
+use sim_core::CowArray;
+
+/// State of a line in a private cache (MESI).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum LineState {
+    /// Not present.
+    Invalid = 0,
+    /// Readable; others may have it too.
+    Shared = 1,
+    /// Readable and writable; memory is up to date.
+    Exclusive = 2,
+    /// Readable and writable; memory is stale.
+    Modified = 3,
+}
+
+impl LineState {
+    /// True if the core may write the line.
+    #[inline]
+    #[must_use]
+    pub fn writable(self) -> bool {
+        self >= LineState::Exclusive
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        match bits & 3 {
+            0 => LineState::Invalid,
+            1 => LineState::Shared,
+            2 => LineState::Exclusive,
+            _ => LineState::Modified,
+        }
+    }
+}
+
+/// A way: the line's tag shifted left by 2, its state below. 0 is an empty way.
+type Way = u64;
+
+/// Line address plus one, so that no line's tag looks like an empty way.
+#[inline]
+fn tag(line: LineAddr) -> u64 {
+    line.0 + 1
+}
+
+fn pack(line: LineAddr, state: LineState) -> Way {
+    tag(line) << 2 | state as u64
+}
+
+fn line_of(way: Way) -> LineAddr {
+    LineAddr((way >> 2).wrapping_sub(1))
+}
+
+fn position(set: &[Way], line: LineAddr) -> Option<usize> {
+    set.iter().position(|&way| way >> 2 == tag(line))
+}
+
+/// Empties way `at`; the rest of the set keeps its order.
+fn remove(set: &mut [Way], at: usize) {
+    set[at..].rotate_left(1);
+    *set.last_mut().expect("a set has ways") = 0;
+}
+
+/// Puts `line` first; returns what fell out.
+fn push(set: &mut [Way], line: LineAddr, state: LineState) -> Option<(LineAddr, LineState)> {
+    set.rotate_right(1);
+    let old = std::mem::replace(&mut set[0], pack(line, state));
+    (old != 0).then(|| (line_of(old), LineState::from_bits(old)))
+}
+
+fn change(set: &mut [Way], at: usize, line: LineAddr, state: LineState) {
+    match state {
+        LineState::Invalid => remove(set, at),
+        state => set[at] = pack(line, state),
+    }
+}
+
+/// A small set-associative cache in one flat array.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Level1 {
+    mask: u64,
+    ways: usize,
+    entries: Vec<Way>,
+}
+
+impl Level1 {
+    fn new(sets: u32, ways: u32) -> Self {
+        assert!(sets.is_power_of_two(), "L1 sets were validated to be a power of two");
+        Level1 {
+            mask: u64::from(sets) - 1,
+            ways: ways as usize,
+            entries: vec![0; (sets * ways) as usize],
+        }
+    }
+
+    #[inline]
+    fn set(&mut self, line: LineAddr) -> &mut [Way] {
+        let first = (line.0 & self.mask) as usize * self.ways;
+        &mut self.entries[first..first + self.ways]
+    }
+
+    /// State of `line`, which becomes the most recent of its set.
+    #[inline]
+    fn touch(&mut self, line: LineAddr) -> LineState {
+        let set = self.set(line);
+        if set[0] >> 2 == tag(line) {
+            return LineState::from_bits(set[0]);
+        }
+        Self::touch_older(set, line)
+    }
+
+    fn touch_older(set: &mut [Way], line: LineAddr) -> LineState {
+        match position(set, line) {
+            Some(at) => {
+                set[..=at].rotate_right(1);
+                LineState::from_bits(set[0])
+            }
+            None => LineState::Invalid,
+        }
+    }
+
+    fn find(&self, line: LineAddr) -> Option<usize> {
+        let first = (line.0 & self.mask) as usize * self.ways;
+        position(&self.entries[first..first + self.ways], line).map(|at| first + at)
+    }
+
+    fn state(&self, line: LineAddr) -> LineState {
+        self.find(line).map_or(LineState::Invalid, |at| LineState::from_bits(self.entries[at]))
+    }
+
+    /// Changes the state of a present line in place; removes it for `Invalid`.
+    fn set_state(&mut self, line: LineAddr, state: LineState) {
+        if let Some(at) = self.find(line) {
+            let way = at % self.ways;
+            change(self.set(line), way, line, state);
+        }
+    }
+
+    /// Puts `line` first in its set; returns what fell out.
+    fn insert(&mut self, line: LineAddr, state: LineState) -> Option<(LineAddr, LineState)> {
+        push(self.set(line), line, state)
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (LineAddr, LineState)> + '_ {
+        let present = self.entries.iter().filter(|&&way| way != 0);
+        present.map(|&way| (line_of(way), LineState::from_bits(way)))
+    }
+}
+
+/// Elements per copy-on-write chunk of an L2.
+const L2_CHUNK: usize = 256;
+
+/// The private L2: larger, so copy-on-write.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Level2 {
+    mask: u64,
+    ways: usize,
+    entries: CowArray<Way, L2_CHUNK>,
+}
+
+impl Level2 {
+    fn new(sets: u32, ways: u32) -> Self {
+        assert!(sets.is_power_of_two(), "L2 sets were validated to be a power of two");
+        assert!(L2_CHUNK.is_multiple_of(ways as usize), "L2 ways were validated to divide 256");
+        let entries = CowArray::new((sets * ways) as usize);
+        Level2 { mask: u64::from(sets) - 1, ways: ways as usize, entries }
+    }
+
+    fn place(&self, line: LineAddr) -> (usize, usize) {
+        let first = (line.0 & self.mask) as usize * self.ways;
+        (first / L2_CHUNK, first % L2_CHUNK)
+    }
+
+    fn set(&self, line: LineAddr) -> &[Way] {
+        let (chunk, first) = self.place(line);
+        &self.entries.chunk(chunk)[first..first + self.ways]
+    }
+
+    fn set_mut(&mut self, line: LineAddr) -> &mut [Way] {
+        let (chunk, first) = self.place(line);
+        let ways = self.ways;
+        &mut self.entries.chunk_mut(chunk)[first..first + ways]
+    }
+
+    fn find(&self, line: LineAddr) -> Option<usize> {
+        position(self.set(line), line)
+    }
+
+    fn state(&self, line: LineAddr) -> LineState {
+        self.find(line).map_or(LineState::Invalid, |at| LineState::from_bits(self.set(line)[at]))
+    }
+
+    fn touch(&mut self, line: LineAddr) -> LineState {
+        match self.find(line) {
+            Some(0) => LineState::from_bits(self.set(line)[0]),
+            Some(at) => {
+                let set = self.set_mut(line);
+                set[..=at].rotate_right(1);
+                LineState::from_bits(set[0])
+            }
+            None => LineState::Invalid,
+        }
+    }
+
+    fn set_state(&mut self, line: LineAddr, state: LineState) {
+        if let Some(at) = self.find(line) {
+            change(self.set_mut(line), at, line, state);
+        }
+    }
+
+    fn insert(&mut self, line: LineAddr, state: LineState) -> Option<(LineAddr, LineState)> {
+        push(self.set_mut(line), line, state)
+    }
+}
+
+/// Where an access was satisfied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// L1 (data or instruction).
+    L1,
+    /// L2.
+    L2,
+    /// Not in this core: ask the home agent.
+    Miss,
+}
+
+/// What a probe found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// The line was here, modified.
+    Modified,
+    /// The line was here, clean.
+    Clean,
+    /// It was not here (silently evicted before).
+    Absent,
+}
+
+/// The private caches of one core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrivateCaches {
+    l1d: Level1,
+    l1i: Level1,
+    l2: Level2,
+}
+
+impl PrivateCaches {
+    /// Empty caches of the sizes in `spec`.
+    #[must_use]
+    pub fn new(spec: &MemorySpec) -> Self {
+        PrivateCaches {
+            l1d: Level1::new(spec.l1d_sets, spec.l1d_ways),
+            l1i: Level1::new(spec.l1i_sets, spec.l1i_ways),
+            l2: Level2::new(spec.l2_sets, spec.l2_ways),
+        }
+    }
+
+    /// Looks `line` up for a data read. HOT: the L1 hit is two loads and a comparison.
+    #[inline]
+    pub fn read(&mut self, line: LineAddr) -> Level {
+        if self.l1d.touch(line) != LineState::Invalid { Level::L1 } else { self.read_l2(line) }
+    }
+
+    fn read_l2(&mut self, line: LineAddr) -> Level {
+        match self.l2.touch(line) {
+            LineState::Invalid => Level::Miss,
+            state => {
+                self.insert_l1d(line, state);
+                Level::L2
+            }
+        }
+    }
+
+    /// Looks `line` up for an instruction fetch.
+    #[inline]
+    pub fn fetch(&mut self, line: LineAddr) -> Level {
+        if self.l1i.touch(line) != LineState::Invalid {
+            return Level::L1;
+        }
+        if self.l2.touch(line) == LineState::Invalid {
+            return Level::Miss;
+        }
+        self.l1i.insert(line, LineState::Shared);
+        Level::L2
+    }
+
+    /// State of `line` in this core.
+    #[inline]
+    #[must_use]
+    pub fn state(&self, line: LineAddr) -> LineState {
+        // A line is never dirtier in L2 than in L1D, but may be in L2 only.
+        match self.l1d.state(line) {
+            LineState::Invalid => self.l2.state(line),
+            state => state,
+        }
+    }
+
+    /// Looks `line` up for a write: if it is writable it becomes Modified in L1D.
+    #[inline]
+    pub fn write(&mut self, line: LineAddr) -> bool {
+        match self.l1d.touch(line) {
+            LineState::Modified => true,
+            LineState::Exclusive => {
+                self.l1d.set_state(line, LineState::Modified);
+                true
+            }
+            LineState::Shared => false,
+            LineState::Invalid => {
+                let writable = self.l2.state(line).writable();
+                if writable {
+                    self.l2.touch(line);
+                    self.insert_l1d(line, LineState::Modified);
+                }
+                writable
+            }
+        }
+    }
+
+    fn insert_l1d(&mut self, line: LineAddr, state: LineState) {
+        if let Some((victim, LineState::Modified)) = self.l1d.insert(line, state) {
+            self.l2.set_state(victim, LineState::Modified);
+        }
+    }
+
+    /// Takes a line that the home agent granted. Returns an evicted line and whether it was dirty.
+    pub fn fill(
+        &mut self,
+        line: LineAddr,
+        state: LineState,
+        instruction: bool,
+    ) -> Option<(LineAddr, bool)> {
+        let victim = if self.l2.find(line).is_some() {
+            self.l2.set_state(line, state);
+            self.l2.touch(line);
+            None
+        } else {
+            self.l2.insert(line, state)
+        };
+        let evicted = victim.map(|(victim, in_l2)| {
+            let dirty = in_l2.max(self.l1d.state(victim)) == LineState::Modified;
+            self.l1d.set_state(victim, LineState::Invalid);
+            self.l1i.set_state(victim, LineState::Invalid);
+            (victim, dirty)
+        });
+        if instruction {
+            if self.l1i.find(line).is_none() {
+                self.l1i.insert(line, LineState::Shared);
+            }
+        } else if self.l1d.find(line).is_some() {
+            self.l1d.set_state(line, state);
+            self.l1d.touch(line);
+        } else {
+            self.insert_l1d(line, state);
+        }
+        evicted
+    }
+
+    /// Answers a probe: the line is downgraded to `keep` (Shared or Invalid).
+    pub fn probe(&mut self, line: LineAddr, keep: LineState) -> Probed {
+        let found = match self.state(line) {
+            LineState::Invalid => return Probed::Absent,
+            LineState::Modified => Probed::Modified,
+            LineState::Shared | LineState::Exclusive => Probed::Clean,
+        };
+        self.l1d.set_state(line, keep);
+        self.l2.set_state(line, keep);
+        if keep == LineState::Invalid {
+            self.l1i.set_state(line, LineState::Invalid);
+        }
+        found
+    }
+
+    /// Every line held, with its state.
+    pub fn lines(&self) -> impl Iterator<Item = (LineAddr, LineState)> + '_ {
+        let l2 = self.l2.entries.written().flat_map(|chunk| self.l2.entries.chunk(chunk).iter());
+        l2.filter(|&&way| way != 0).map(|&way| (line_of(way), self.state(line_of(way))))
+    }
+
+    /// Lines in an L1 that are missing in L2: none, if inclusion holds.
+    #[must_use]
+    pub fn not_included(&self) -> Vec<LineAddr> {
+        let l1 = self.l1d.lines().chain(self.l1i.lines());
+        l1.map(|(line, _)| line).filter(|&line| self.l2.find(line).is_none()).collect()
+    }
+}

@@ -1,0 +1,508 @@
+//! The home agent: serialises the requests for each line and keeps the copies coherent.
+//!
+//! MESI(F) with an inclusive L3 per die (SDM vol. 3A §11.4; Molka et al., PACT 2009 for the
+//! Nehalem/Westmere behaviour that the presets time). One transaction per line is active at a
+//! time; later requests for the line queue behind it in order of arrival. A transaction reads the
+//! directory when it starts, sends probes to the cores whose copies must go or be downgraded,
+//! and ends with the fill, whose time follows from where the line was found.
+//!
+//! Nothing here knows cores or the event queue: effects are returned as [`Send`]s.
+
+use crate::event::Want;
+use crate::ids::{CoreId, DeviceId, LineAddr};
+use crate::mem::cache::{LineState, Probed};
+use crate::mem::l3::{DieState, L3, L3Entry};
+use crate::spec::{MachineSpec, MemorySpec, StateLatency, Topology};
+use serde::{Deserialize, Serialize};
+use sim_core::Cycle;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Who asked for a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Requester {
+    /// A core.
+    Core(CoreId, Want),
+    /// A device that writes the line by DMA.
+    Dma(DeviceId),
+}
+
+/// A message the home agent sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Send {
+    /// Probe `core` for `line`; tell [`Home::probed`] what it found.
+    Probe {
+        /// When it arrives.
+        at: Cycle,
+        /// Whom.
+        core: CoreId,
+        /// Which line.
+        line: LineAddr,
+    },
+    /// The line arrives at who asked; then call [`Home::finish`].
+    Fill {
+        /// When it arrives.
+        at: Cycle,
+        /// For whom.
+        to: Requester,
+        /// Which line.
+        line: LineAddr,
+    },
+    /// The set is full of lines in flight: ask again.
+    Retry {
+        /// When.
+        at: Cycle,
+        /// Who asked.
+        from: Requester,
+        /// Which line.
+        line: LineAddr,
+    },
+}
+
+/// A transaction in flight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Transaction {
+    /// For whom; `None` for the eviction of a line from an L3.
+    requester: Option<Requester>,
+    /// When it started (the directory was read).
+    started: Cycle,
+    /// Earliest fill.
+    fill_at: Cycle,
+    /// Probes not answered yet.
+    probes: u32,
+    /// Latency row and distance if a probe decides what state the line was found in.
+    owner_distance: Option<u8>,
+    /// State that the requester gets.
+    grant: LineState,
+    /// Requests that arrived meanwhile.
+    waiting: VecDeque<Requester>,
+}
+
+/// The directory and the transactions in flight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Home {
+    dies: Vec<L3>,
+    active: BTreeMap<LineAddr, Transaction>,
+    memory: MemorySpec,
+    topology: Topology,
+    /// Cycles from a core to the home agent, and from there to a probed core.
+    leg: u32,
+    cores: u32,
+}
+
+/// Cycles from a core to the home agent: half of the plain L3 latency.
+#[must_use]
+pub fn leg(memory: &MemorySpec) -> u64 {
+    u64::from(memory.load.shared[0] / 2)
+}
+
+impl Topology {
+    /// The die of a CPU.
+    #[must_use]
+    pub fn die(&self, core: CoreId) -> usize {
+        core.index() / self.cores_per_die as usize
+    }
+
+    /// Distance class between two dies: index into [`crate::spec::ByDistance`].
+    #[must_use]
+    pub fn distance(&self, a: usize, b: usize) -> usize {
+        let per_package = self.dies_per_package as usize;
+        let (pa, pb) = (a / per_package, b / per_package);
+        match (a == b, pa == pb) {
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) => 1 + usize::from(self.hops[pa][pb].clamp(1, 2)),
+        }
+    }
+
+    /// Distance class between two CPUs.
+    #[must_use]
+    pub fn core_distance(&self, a: CoreId, b: CoreId) -> usize {
+        self.distance(self.die(a), self.die(b))
+    }
+}
+
+impl Home {
+    /// An empty directory.
+    #[must_use]
+    pub fn new(spec: &MachineSpec) -> Self {
+        let dies = spec.cores.div_ceil(spec.topology.cores_per_die) as usize;
+        Home {
+            dies: vec![L3::new(&spec.memory); dies],
+            active: BTreeMap::new(),
+            memory: spec.memory,
+            topology: spec.topology.clone(),
+            leg: u32::try_from(leg(&spec.memory)).expect("half of a u32"),
+            cores: spec.cores,
+        }
+    }
+
+    /// A request reaches the home agent.
+    pub fn request(&mut self, now: Cycle, line: LineAddr, from: Requester, out: &mut Vec<Send>) {
+        match self.active.get_mut(&line) {
+            Some(busy) => busy.waiting.push_back(from),
+            None => self.start(now, line, from, VecDeque::new(), out),
+        }
+    }
+
+    /// What the probe of the transaction on `line` has to leave in the probed cache.
+    #[must_use]
+    pub fn probe_keeps(&self, line: LineAddr) -> LineState {
+        match self.active.get(&line).and_then(|transaction| transaction.requester) {
+            Some(Requester::Core(_, want)) if !want.owns() => LineState::Shared,
+            _ => LineState::Invalid,
+        }
+    }
+
+    /// A core answered the probe for `line` at `now`.
+    pub fn probed(&mut self, now: Cycle, line: LineAddr, found: Probed, out: &mut Vec<Send>) {
+        let leg = u64::from(self.leg);
+        let Some(transaction) = self.active.get_mut(&line) else { return };
+        transaction.probes -= 1;
+        if let (Some(distance), Some(requester)) =
+            (transaction.owner_distance, transaction.requester)
+        {
+            let latency = owner_latency(&self.memory, requester, found, usize::from(distance));
+            let at = transaction.started + u64::from(latency).saturating_sub(leg);
+            transaction.fill_at = transaction.fill_at.max(at);
+        }
+        // A line held back by a locked operation still has to travel.
+        transaction.fill_at = transaction.fill_at.max(now + 1);
+        let (last, requester, at) =
+            (transaction.probes == 0, transaction.requester, transaction.fill_at);
+        if found == Probed::Modified {
+            self.found_modified(line, requester);
+        }
+        match (last, requester) {
+            (false, _) => {}
+            (true, Some(to)) => out.push(Send::Fill { at, to, line }),
+            (true, None) => self.finish(now, line, out),
+        }
+    }
+
+    /// A dirty copy came back by a read within one die: that die's L3 is dirty now. Across dies it
+    /// is written to memory (Nehalem has no Owned state).
+    fn found_modified(&mut self, line: LineAddr, requester: Option<Requester>) {
+        let Some(Requester::Core(core, want)) = requester else { return };
+        let die = self.topology.die(core);
+        let elsewhere = (0..self.dies.len()).any(|d| d != die && self.dies[d].get(line).is_some());
+        if !want.owns() && !elsewhere {
+            self.dies[die].update(line, |entry| entry.state = DieState::Modified);
+        }
+    }
+
+    /// A dirty line left a private cache.
+    pub fn write_back(&mut self, core: CoreId, line: LineAddr) {
+        let die = self.topology.die(core);
+        let local = self.local(core);
+        let busy = self.active.contains_key(&line);
+        // A transaction in flight has probed the core already and found nothing.
+        if !busy && self.dies[die].get(line).is_some_and(|entry| entry.owner() == Some(local)) {
+            self.dies[die].update(line, |entry| {
+                entry.clear_owner();
+                entry.sharers &= !(1 << local);
+                entry.state = DieState::Modified;
+            });
+        }
+    }
+
+    /// State granted by the transaction on `line`, and what for, for the fill that is being
+    /// delivered to a core.
+    #[must_use]
+    pub fn granted(&self, line: LineAddr) -> (LineState, Want) {
+        match self.active.get(&line) {
+            Some(Transaction { requester: Some(Requester::Core(_, want)), grant, .. }) => {
+                (*grant, *want)
+            }
+            _ => (LineState::Invalid, Want::Read),
+        }
+    }
+
+    /// The transaction on `line` is complete: the next request in line starts.
+    pub fn finish(&mut self, now: Cycle, line: LineAddr, out: &mut Vec<Send>) {
+        let Some(mut done) = self.active.remove(&line) else { return };
+        if let Some(next) = done.waiting.pop_front() {
+            self.start(now, line, next, done.waiting, out);
+        }
+    }
+
+    fn start(
+        &mut self,
+        now: Cycle,
+        line: LineAddr,
+        from: Requester,
+        waiting: VecDeque<Requester>,
+        out: &mut Vec<Send>,
+    ) {
+        let plan = match from {
+            Requester::Core(core, want) if want.owns() => self.plan_own(line, core, want),
+            Requester::Core(core, want) => self.plan_read(line, core, want),
+            Requester::Dma(_) => self.plan_dma(line),
+        };
+        let leg = u64::from(self.leg);
+        let Plan { latency, probes, owner_distance, grant, entry, die } = plan;
+        // The line is active from here on, so that it can't be chosen as its own set's victim.
+        let transaction = Transaction {
+            requester: Some(from),
+            started: now,
+            fill_at: now + u64::from(latency).saturating_sub(leg).max(1),
+            probes: probes.len() as u32,
+            owner_distance,
+            grant,
+            waiting,
+        };
+        let fill_at = transaction.fill_at;
+        self.active.insert(line, transaction);
+        if let Some(entry) = entry
+            && self.allocate(now, die, entry, out).is_err()
+        {
+            let transaction = self.active.remove(&line).expect("just inserted");
+            let ask_again = std::iter::once(from).chain(transaction.waiting);
+            out.extend(ask_again.map(|from| Send::Retry { at: now + leg, from, line }));
+            return;
+        }
+        self.settle_directory(line, from);
+        if probes.is_empty() {
+            out.push(Send::Fill { at: fill_at, to: from, line });
+        }
+        out.extend(probes.iter().map(|&core| Send::Probe { at: now + leg, core, line }));
+    }
+
+    /// Puts `entry` into the L3 of `die`; a victim's copies in private caches are probed away.
+    fn allocate(
+        &mut self,
+        now: Cycle,
+        die: usize,
+        entry: L3Entry,
+        out: &mut Vec<Send>,
+    ) -> Result<(), crate::mem::l3::AllBusy> {
+        if self.dies[die].get(entry.line).is_some() {
+            self.dies[die].update(entry.line, |old| *old = entry);
+            return Ok(());
+        }
+        let active = &self.active;
+        let victim = self.dies[die].insert(entry, |line| active.contains_key(&line))?;
+        let Some(victim) = victim.filter(|victim| victim.sharers != 0) else { return Ok(()) };
+        let cores = self.cores_of(die, victim.sharers);
+        let at = now + u64::from(self.leg);
+        out.extend(cores.iter().map(|&core| Send::Probe { at, core, line: victim.line }));
+        let eviction = Transaction {
+            requester: None,
+            started: now,
+            fill_at: now,
+            probes: cores.len() as u32,
+            owner_distance: None,
+            grant: LineState::Invalid,
+            waiting: VecDeque::new(),
+        };
+        self.active.insert(victim.line, eviction);
+        Ok(())
+    }
+
+    fn plan_read(&self, line: LineAddr, core: CoreId, want: Want) -> Plan {
+        let die = self.topology.die(core);
+        let row = &self.memory.load;
+        let local = self.local(core);
+        let mut plan = Plan::new(die);
+        if let Some(mut entry) = self.dies[die].get(line) {
+            plan.latency = row.shared[0];
+            match entry.owner() {
+                Some(owner) if owner != local => {
+                    plan.owner_distance = Some(0);
+                    plan.probes = self.cores_of(die, 1 << owner);
+                    entry.clear_owner();
+                    entry.sharers |= 1 << local;
+                }
+                Some(_) => plan.grant = LineState::Exclusive,
+                None if entry.sharers & !(1 << local) == 0
+                    && entry.state != DieState::Shared
+                    && want == Want::Read =>
+                {
+                    plan.grant = LineState::Exclusive;
+                    entry.set_owner(local);
+                }
+                None => entry.sharers |= 1 << local,
+            }
+            plan.entry = Some(entry);
+            return plan;
+        }
+        let mut entry = L3Entry::new(line, DieState::Shared);
+        match self.nearest_other(line, die) {
+            Some((other, found, distance)) => {
+                plan.latency = state_row(row, found.state)[distance];
+                if let Some(owner) = found.owner() {
+                    plan.owner_distance = Some(distance as u8);
+                    plan.probes = self.cores_of(other, 1 << owner);
+                }
+                entry.sharers = 1 << local;
+            }
+            None => {
+                plan.latency = row.memory[self.memory_distance(line, die)];
+                entry.state = DieState::Exclusive;
+                entry.sharers = 1 << local;
+                if want == Want::Read {
+                    plan.grant = LineState::Exclusive;
+                    entry.set_owner(local);
+                }
+            }
+        }
+        plan.entry = Some(entry);
+        plan
+    }
+
+    fn plan_own(&self, line: LineAddr, core: CoreId, want: Want) -> Plan {
+        let die = self.topology.die(core);
+        let row = &self.memory.store;
+        let local = self.local(core);
+        let mut plan = Plan::new(die);
+        plan.grant = LineState::Modified;
+        plan.latency = match self.dies[die].get(line) {
+            Some(_) => self.memory.load.shared[0],
+            None => row.memory[self.memory_distance(line, die)],
+        };
+        for (other, l3) in self.dies.iter().enumerate() {
+            let Some(entry) = l3.get(line) else { continue };
+            let distance = self.topology.distance(die, other);
+            let own = if other == die { 1 << local } else { 0 };
+            let copies = entry.sharers & !own;
+            plan.probes.extend(self.cores_of(other, copies));
+            if entry.owner().is_some_and(|owner| own & (1 << owner) == 0) {
+                plan.owner_distance = Some(distance as u8);
+            } else if copies != 0 || other != die {
+                plan.latency = plan.latency.max(state_row(row, entry.state)[distance]);
+            }
+        }
+        if want == Want::OwnLocked {
+            plan.latency += self.memory.atomic_extra;
+        }
+        let mut entry = self.dies[die].get(line).unwrap_or(L3Entry::new(line, DieState::Exclusive));
+        if entry.state == DieState::Shared {
+            entry.state = DieState::Exclusive;
+        }
+        entry.set_owner(local);
+        plan.entry = Some(entry);
+        plan
+    }
+
+    fn plan_dma(&self, line: LineAddr) -> Plan {
+        let mut plan = Plan::new(0);
+        plan.latency = self.memory.load.shared[0];
+        for (die, l3) in self.dies.iter().enumerate() {
+            if let Some(entry) = l3.get(line) {
+                plan.probes.extend(self.cores_of(die, entry.sharers));
+            }
+        }
+        plan
+    }
+
+    /// Carries out what a started transaction means for the other dies' L3s.
+    fn settle_directory(&mut self, line: LineAddr, requester: Requester) {
+        match requester {
+            Requester::Dma(_) => self.dies.iter_mut().for_each(|l3| l3.remove(line)),
+            Requester::Core(core, want) => {
+                let die = self.topology.die(core);
+                for other in (0..self.dies.len()).filter(|&other| other != die) {
+                    if want.owns() {
+                        self.dies[other].remove(line);
+                    } else {
+                        self.dies[other].update(line, |entry| {
+                            entry.clear_owner();
+                            entry.state = DieState::Shared;
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The die other than `die` that can supply `line`: its only holder, or the nearest sharer.
+    fn nearest_other(&self, line: LineAddr, die: usize) -> Option<(usize, L3Entry, usize)> {
+        let others = (0..self.dies.len()).filter(|&other| other != die);
+        let holders = others.filter_map(|other| {
+            let entry = self.dies[other].get(line)?;
+            Some((other, entry, self.topology.distance(die, other)))
+        });
+        holders.min_by_key(|&(other, _, distance)| (distance, other))
+    }
+
+    /// Distance from `die` to the node that owns the line's memory: pages are interleaved over
+    /// the dies.
+    fn memory_distance(&self, line: LineAddr, die: usize) -> usize {
+        const LINES_PER_PAGE: u64 = 64;
+        let node = (line.0 / LINES_PER_PAGE) as usize % self.dies.len();
+        self.topology.distance(die, node)
+    }
+
+    fn local(&self, core: CoreId) -> u8 {
+        (core.0 as u32 % self.topology.cores_per_die) as u8
+    }
+
+    fn cores_of(&self, die: usize, mask: u64) -> Vec<CoreId> {
+        let first = die as u32 * self.topology.cores_per_die;
+        let bits = (0..64).filter(|bit| mask & (1 << bit) != 0);
+        let cores = bits.map(|bit| first + bit).filter(|&core| core < self.cores);
+        cores.map(|core| CoreId(core as u16)).collect()
+    }
+
+    /// True while a transaction on `line` is in flight.
+    #[must_use]
+    pub fn in_flight(&self, line: LineAddr) -> bool {
+        self.active.contains_key(&line)
+    }
+
+    /// The L3 of each die.
+    #[must_use]
+    pub fn dies(&self) -> &[L3] {
+        &self.dies
+    }
+}
+
+/// What a starting transaction will do.
+struct Plan {
+    latency: u32,
+    probes: Vec<CoreId>,
+    owner_distance: Option<u8>,
+    grant: LineState,
+    entry: Option<L3Entry>,
+    die: usize,
+}
+
+impl Plan {
+    fn new(die: usize) -> Self {
+        Plan {
+            latency: 0,
+            probes: Vec::new(),
+            owner_distance: None,
+            grant: LineState::Shared,
+            entry: None,
+            die,
+        }
+    }
+}
+
+fn state_row(row: &StateLatency, state: DieState) -> &[u32; crate::spec::DISTANCES] {
+    match state {
+        DieState::Modified => &row.modified,
+        DieState::Exclusive => &row.exclusive,
+        DieState::Shared => &row.shared,
+        DieState::Invalid => &row.memory,
+    }
+}
+
+/// Latency when the owner's private cache was probed.
+fn owner_latency(
+    memory: &MemorySpec,
+    requester: Requester,
+    found: Probed,
+    distance: usize,
+) -> u32 {
+    let (row, extra) = match requester {
+        Requester::Core(_, Want::Own) => (&memory.store, 0),
+        Requester::Core(_, Want::OwnLocked) => (&memory.store, memory.atomic_extra),
+        Requester::Core(_, Want::Read | Want::Fetch) | Requester::Dma(_) => (&memory.load, 0),
+    };
+    let latency = match found {
+        Probed::Modified => row.modified[distance],
+        Probed::Clean | Probed::Absent => row.exclusive[distance],
+    };
+    latency + extra
+}

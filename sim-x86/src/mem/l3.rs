@@ -1,0 +1,167 @@
+//! The inclusive L3 of one die, with the core-valid bits that serve as its snoop filter.
+
+use crate::ids::LineAddr;
+use crate::spec::MemorySpec;
+use serde::{Deserialize, Serialize};
+use sim_core::CowArray;
+
+/// State of a line in a die's L3, as other dies see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DieState {
+    /// Empty way.
+    #[default]
+    Invalid,
+    /// Other dies may have it too.
+    Shared,
+    /// Only this die has it; memory is up to date.
+    Exclusive,
+    /// Only this die has it; memory is stale.
+    Modified,
+}
+
+/// One line of an L3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L3Entry {
+    /// Which line.
+    pub line: LineAddr,
+    /// Its state.
+    pub state: DieState,
+    /// Cores of this die (bit = index within the die) that may hold a copy. Never too few; a bit
+    /// may be stale, because clean lines leave private caches silently (as on Nehalem).
+    pub sharers: u64,
+    /// Core of this die that may hold it Exclusive or Modified, as index within the die plus 1.
+    owner_plus_1: u8,
+}
+
+impl L3Entry {
+    /// A fresh entry without copies in private caches.
+    #[must_use]
+    pub fn new(line: LineAddr, state: DieState) -> Self {
+        L3Entry { line, state, sharers: 0, owner_plus_1: 0 }
+    }
+
+    /// The owning core's index within the die.
+    #[must_use]
+    pub fn owner(&self) -> Option<u8> {
+        self.owner_plus_1.checked_sub(1)
+    }
+
+    /// Makes `core` (index within the die) the only sharer, with permission to write.
+    pub fn set_owner(&mut self, core: u8) {
+        self.owner_plus_1 = core + 1;
+        self.sharers = 1 << core;
+    }
+
+    /// Nobody may write any more.
+    pub fn clear_owner(&mut self) {
+        self.owner_plus_1 = 0;
+    }
+}
+
+/// Entries per copy-on-write chunk.
+const CHUNK: usize = 64;
+
+/// The L3 of one die. Sets are kept in recency order, most recent first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct L3 {
+    sets: u64,
+    ways: usize,
+    entries: CowArray<L3Entry, CHUNK>,
+}
+
+impl L3 {
+    /// An empty L3.
+    #[must_use]
+    pub fn new(spec: &MemorySpec) -> Self {
+        let entries = CowArray::new((spec.l3_sets * spec.l3_ways) as usize);
+        L3 { sets: u64::from(spec.l3_sets), ways: spec.l3_ways as usize, entries }
+    }
+
+    fn first(&self, line: LineAddr) -> usize {
+        (line.0 % self.sets) as usize * self.ways
+    }
+
+    fn at(&self, index: usize) -> L3Entry {
+        self.entries.chunk(index / CHUNK)[index % CHUNK]
+    }
+
+    fn put(&mut self, index: usize, entry: L3Entry) {
+        self.entries.chunk_mut(index / CHUNK)[index % CHUNK] = entry;
+    }
+
+    fn position(&self, line: LineAddr) -> Option<usize> {
+        let first = self.first(line);
+        let holds = |&way: &usize| {
+            let entry = self.at(first + way);
+            entry.line == line && entry.state != DieState::Invalid
+        };
+        (0..self.ways).find(holds)
+    }
+
+    /// The entry for `line`.
+    #[must_use]
+    pub fn get(&self, line: LineAddr) -> Option<L3Entry> {
+        self.position(line).map(|way| self.at(self.first(line) + way))
+    }
+
+    /// Changes a present entry and makes it the most recent of its set.
+    pub fn update(&mut self, line: LineAddr, change: impl FnOnce(&mut L3Entry)) {
+        let Some(way) = self.position(line) else { return };
+        let first = self.first(line);
+        let mut entry = self.at(first + way);
+        change(&mut entry);
+        self.shift_down(first, way);
+        self.put(first, entry);
+    }
+
+    /// Moves ways `0..way` one place towards the least recent end.
+    fn shift_down(&mut self, first: usize, way: usize) {
+        for w in (0..way).rev() {
+            let entry = self.at(first + w);
+            self.put(first + w + 1, entry);
+        }
+    }
+
+    /// Drops `line`.
+    pub fn remove(&mut self, line: LineAddr) {
+        let Some(way) = self.position(line) else { return };
+        let first = self.first(line);
+        for w in way..self.ways - 1 {
+            let entry = self.at(first + w + 1);
+            self.put(first + w, entry);
+        }
+        self.put(first + self.ways - 1, L3Entry::default());
+    }
+
+    /// Inserts `entry` as the most recent of its set, evicting the least recent line for which
+    /// `busy` is false.
+    ///
+    /// # Errors
+    /// If every way of the set is busy; nothing has changed then.
+    pub fn insert(
+        &mut self,
+        entry: L3Entry,
+        busy: impl Fn(LineAddr) -> bool,
+    ) -> Result<Option<L3Entry>, AllBusy> {
+        let first = self.first(entry.line);
+        let free = |&way: &usize| {
+            let old = self.at(first + way);
+            old.state == DieState::Invalid || !busy(old.line)
+        };
+        let way = (0..self.ways).rev().find(free).ok_or(AllBusy)?;
+        let victim = self.at(first + way);
+        self.shift_down(first, way);
+        self.put(first, entry);
+        Ok((victim.state != DieState::Invalid).then_some(victim))
+    }
+
+    /// Every entry in use.
+    pub fn entries(&self) -> impl Iterator<Item = L3Entry> + '_ {
+        let all = self.entries.written().flat_map(|chunk| self.entries.chunk(chunk).iter());
+        all.filter(|entry| entry.state != DieState::Invalid).copied()
+    }
+}
+
+/// Every way of an L3 set has a transaction in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllBusy;

@@ -1,0 +1,114 @@
+//! RAM: sparse copy-on-write pages, little-endian.
+
+use crate::ids::PhysAddr;
+use serde::{Deserialize, Serialize};
+use sim_core::CowArray;
+
+/// Bytes in a page.
+pub const PAGE_BYTES: usize = 4096;
+
+/// The machine's memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ram {
+    pages: CowArray<u8, PAGE_BYTES>,
+}
+
+impl Ram {
+    /// `bytes` of zeroed memory; pages take host memory once written.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        Ram { pages: CowArray::new(usize::try_from(bytes).expect("RAM fits the host's addresses")) }
+    }
+
+    /// True if the `len` bytes at `addr` lie in RAM.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, addr: PhysAddr, len: u64) -> bool {
+        addr.0 + len <= self.pages.len() as u64
+    }
+
+    /// Reads `len` ≤ 8 bytes, zero-extended. HOT.
+    #[inline]
+    #[must_use]
+    pub fn read(&self, addr: PhysAddr, len: u64) -> u64 {
+        let (page, at) = split(addr);
+        let bytes = self.pages.chunk(page);
+        if let Some(word) = bytes.get(at..at + 8) {
+            let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+            return if len == 8 { word } else { word & ((1 << (len * 8)) - 1) };
+        }
+        let mut word = [0u8; 8];
+        self.read_bytes(addr, &mut word[..len as usize]);
+        u64::from_le_bytes(word)
+    }
+
+    /// Writes the low `len` ≤ 8 bytes of `value`. HOT.
+    #[inline]
+    pub fn write(&mut self, addr: PhysAddr, len: u64, value: u64) {
+        let (page, at) = split(addr);
+        let len = len as usize;
+        let value = value.to_le_bytes();
+        if at + len <= PAGE_BYTES {
+            self.pages.chunk_mut(page)[at..at + len].copy_from_slice(&value[..len]);
+        } else {
+            self.write_bytes(addr, &value[..len]);
+        }
+    }
+
+    /// Reads any number of bytes; bytes outside RAM read as 0xff.
+    pub fn read_bytes(&self, addr: PhysAddr, bytes: &mut [u8]) {
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            let addr = PhysAddr(addr.0 + i as u64);
+            let (page, at) = split(addr);
+            *byte = if self.contains(addr, 1) { self.pages.chunk(page)[at] } else { 0xff };
+        }
+    }
+
+    /// Writes any number of bytes; bytes outside RAM are dropped.
+    pub fn write_bytes(&mut self, addr: PhysAddr, bytes: &[u8]) {
+        let mut addr = addr;
+        let mut rest = bytes;
+        while !rest.is_empty() && self.contains(addr, 1) {
+            let (page, at) = split(addr);
+            let here = rest.len().min(PAGE_BYTES - at);
+            self.pages.chunk_mut(page)[at..at + here].copy_from_slice(&rest[..here]);
+            addr = PhysAddr(addr.0 + here as u64);
+            rest = &rest[here..];
+        }
+    }
+
+    /// Host bytes held by written pages.
+    #[must_use]
+    pub fn host_bytes(&self) -> usize {
+        self.pages.bytes()
+    }
+}
+
+fn split(addr: PhysAddr) -> (usize, usize) {
+    ((addr.0 / PAGE_BYTES as u64) as usize, (addr.0 % PAGE_BYTES as u64) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_cross_pages() {
+        let mut ram = Ram::new(3 * PAGE_BYTES as u64);
+        let addr = PhysAddr(PAGE_BYTES as u64 - 3);
+        ram.write(addr, 8, 0x1122_3344_5566_7788);
+        assert_eq!(ram.read(addr, 8), 0x1122_3344_5566_7788);
+        assert_eq!(ram.read(PhysAddr(addr.0 + 3), 2), 0x4455);
+        ram.write(PhysAddr(8), 4, 0xffff_ffff_0000_0001);
+        assert_eq!(ram.read(PhysAddr(8), 8), 1);
+    }
+
+    #[test]
+    fn outside_reads_as_ones() {
+        let mut ram = Ram::new(PAGE_BYTES as u64);
+        ram.write_bytes(PhysAddr(PAGE_BYTES as u64 - 1), &[1, 2]);
+        let mut bytes = [0; 2];
+        ram.read_bytes(PhysAddr(PAGE_BYTES as u64 - 1), &mut bytes);
+        assert_eq!(bytes, [1, 0xff]);
+    }
+}

@@ -1,0 +1,165 @@
+//! HOT: the store buffer of one core, the only source of reordering on x86-TSO.
+//!
+//! Stores enter when they execute and leave, oldest first, into lines that the core owns. A load
+//! sees the core's own buffered stores (forwarding); nobody else does.
+
+use crate::ids::PhysAddr;
+use serde::{Deserialize, Serialize};
+use sim_core::Cycle;
+use std::collections::VecDeque;
+
+/// A store that is not globally visible yet. It never crosses a line: the core splits it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BufferedStore {
+    /// First byte.
+    pub addr: PhysAddr,
+    /// Low `size` bytes are stored.
+    pub value: u64,
+    /// Bytes: 1–8.
+    pub size: u8,
+    /// Earliest cycle at which it may commit.
+    pub ready: Cycle,
+    /// Instruction that stored it.
+    pub rip: u64,
+}
+
+/// What a load finds in the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// Nothing that overlaps: read the cache.
+    None,
+    /// The youngest overlapping store covers the load: its value.
+    Hit(u64),
+    /// Partial overlap: the load waits until the buffer has drained.
+    Blocked,
+}
+
+/// First-in first-out buffer of stores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoreBuffer {
+    stores: VecDeque<BufferedStore>,
+    capacity: usize,
+    /// Commit cycle of the last store that left: the next leaves at least one cycle later.
+    last_commit: Cycle,
+}
+
+impl StoreBuffer {
+    /// An empty buffer of `capacity` entries.
+    #[must_use]
+    pub fn new(capacity: u32) -> Self {
+        let capacity = capacity as usize;
+        StoreBuffer { stores: VecDeque::with_capacity(capacity), capacity, last_commit: Cycle(0) }
+    }
+
+    /// True if every store is globally visible.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.stores.is_empty()
+    }
+
+    /// Free entries.
+    #[inline]
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.capacity - self.stores.len()
+    }
+
+    /// Entries in all.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The buffered stores, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &BufferedStore> {
+        self.stores.iter()
+    }
+
+    /// Appends a store.
+    #[inline]
+    pub fn push(&mut self, store: BufferedStore) {
+        debug_assert!(self.room() > 0, "the core asks for room first");
+        self.stores.push_back(store);
+    }
+
+    /// Oldest store and the cycle at which it may commit.
+    #[inline]
+    #[must_use]
+    pub fn head(&self) -> Option<(BufferedStore, Cycle)> {
+        self.stores.front().map(|store| (*store, store.ready.max(self.last_commit + 1)))
+    }
+
+    /// Removes the oldest store, which became visible at `at`.
+    #[inline]
+    pub fn retire_head(&mut self, at: Cycle) {
+        self.stores.pop_front();
+        self.last_commit = at;
+    }
+
+    /// Moves everything `cycles` later: the buffer of a core whose loop was skipped for so long.
+    pub fn shift(&mut self, cycles: u64) {
+        for store in &mut self.stores {
+            store.ready += cycles;
+        }
+        self.last_commit += cycles;
+    }
+
+    /// When `count` more stores will have left, if nothing but time is needed.
+    #[must_use]
+    pub fn left_by(&self, count: usize) -> Cycle {
+        let step = |at: Cycle, store: &BufferedStore| store.ready.max(at + 1);
+        self.stores.iter().take(count).fold(self.last_commit, step)
+    }
+
+    /// What a load of `size` bytes at `addr` sees. HOT when the buffer is not empty.
+    #[inline]
+    #[must_use]
+    pub fn forward(&self, addr: PhysAddr, size: u64) -> Forward {
+        for store in self.stores.iter().rev() {
+            let (first, last) = (store.addr.0, store.addr.0 + u64::from(store.size));
+            if addr.0 >= last || addr.0 + size <= first {
+                continue;
+            }
+            if addr.0 < first || addr.0 + size > last {
+                return Forward::Blocked;
+            }
+            let value = store.value >> ((addr.0 - first) * 8);
+            let mask = if size == 8 { u64::MAX } else { (1 << (size * 8)) - 1 };
+            return Forward::Hit(value & mask);
+        }
+        Forward::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(addr: u64, size: u8, value: u64) -> BufferedStore {
+        BufferedStore { addr: PhysAddr(addr), value, size, ready: Cycle(10), rip: 0 }
+    }
+
+    #[test]
+    fn youngest_covering_store_is_forwarded() {
+        let mut buffer = StoreBuffer::new(4);
+        buffer.push(store(8, 8, 0x1111_2222_3333_4444));
+        buffer.push(store(10, 2, 0xabcd));
+        assert_eq!(buffer.forward(PhysAddr(10), 2), Forward::Hit(0xabcd));
+        assert_eq!(buffer.forward(PhysAddr(12), 4), Forward::Hit(0x1111_2222));
+        assert_eq!(buffer.forward(PhysAddr(8), 8), Forward::Blocked);
+        assert_eq!(buffer.forward(PhysAddr(16), 8), Forward::None);
+    }
+
+    #[test]
+    fn stores_leave_one_a_cycle_after_they_are_ready() {
+        let mut buffer = StoreBuffer::new(4);
+        buffer.push(store(0, 1, 1));
+        buffer.push(store(1, 1, 2));
+        assert_eq!(buffer.left_by(2), Cycle(11));
+        let (_, at) = buffer.head().expect("two stores");
+        assert_eq!(at, Cycle(10));
+        buffer.retire_head(at);
+        assert_eq!(buffer.head().expect("one store").1, Cycle(11));
+    }
+}

@@ -1,0 +1,7 @@
+//! Whole machines running small programs.
+
+mod guest;
+mod litmus;
+mod locks;
+mod skipping;
+mod snapshots;
