@@ -1,3 +1,4 @@
 //! One CPU.
 
+pub mod msr;
 pub mod regs;

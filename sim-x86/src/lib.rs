@@ -4,5 +4,8 @@ pub mod core;
 pub mod dev;
 pub mod exec;
 pub mod ids;
+pub mod lapic;
+pub mod pmu;
+pub mod presets;
 pub mod spec;
 pub mod trace;
