@@ -1,9 +1,20 @@
 //! Devices: chips that know registers and time, wired to the machine by effects.
 
+mod arrivals;
+pub mod hba;
+pub mod irq_source;
+mod latency;
+pub mod stall;
+
 use crate::ids::{CoreId, DeviceId, PhysAddr};
+use crate::spec::InterruptSpec;
 use crate::trace::{Delivery, Trace};
+use hba::Hba;
+use irq_source::IrqSource;
 use serde::{Deserialize, Serialize};
 use sim_core::Cycle;
+use stall::Stall;
+use std::fmt;
 
 /// How long a firmware, a gap between interrupts or a handler takes, in core cycles.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,7 +175,6 @@ pub enum DevEffect {
     Trace(Trace),
 }
 
-/// Index helper kept with the device types.
 impl DeviceSpec {
     /// The device's name.
     #[must_use]
@@ -188,4 +198,145 @@ pub struct Trigger {
     pub nth: u64,
     /// Which device is told.
     pub device: DeviceId,
+}
+
+/// Reads memory as it is at this cycle, coherently and without taking time: what a device sees
+/// that has fetched the bytes by DMA.
+pub trait DmaRead {
+    /// Fills `bytes` from `addr` on.
+    fn read(&self, addr: PhysAddr, bytes: &mut [u8]);
+}
+
+/// What a device may look at, and where it puts its effects.
+pub struct DevCtx<'a> {
+    /// The cycle of this call.
+    pub now: Cycle,
+    /// Latencies of the machine.
+    pub interrupts: &'a InterruptSpec,
+    /// Memory.
+    pub memory: &'a dyn DmaRead,
+    /// Carried out by the machine, in order, after the call.
+    pub effects: &'a mut Vec<DevEffect>,
+}
+
+impl fmt::Debug for DevCtx<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DevCtx").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// First register of interrupt source 0; each device id has a page from there.
+const IRQ_SOURCE_REGISTERS: u64 = 0xe080_0000;
+/// Bytes of an interrupt source's registers.
+const IRQ_SOURCE_PAGE: u64 = 0x1000;
+
+/// A device in a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Device {
+    /// Host bus adapter.
+    Hba(Hba),
+    /// Interrupt source.
+    IrqSource(IrqSource),
+    /// SMI-like stall.
+    Stall(Stall),
+}
+
+impl Device {
+    /// Builds the device; its random streams come from `seed` and its name.
+    #[must_use]
+    pub fn new(spec: &DeviceSpec, id: DeviceId, seed: u64) -> Self {
+        match spec {
+            DeviceSpec::Hba(spec) => Device::Hba(Hba::new(spec, id, seed)),
+            DeviceSpec::IrqSource(spec) => Device::IrqSource(IrqSource::new(spec, id, seed)),
+            DeviceSpec::Stall(spec) => Device::Stall(Stall::new(spec, seed)),
+        }
+    }
+
+    /// Where its registers are and how many bytes they take; `None` if it has none.
+    #[must_use]
+    pub fn registers(&self) -> Option<(PhysAddr, u64)> {
+        match self {
+            Device::Hba(hba) => Some(hba.registers()),
+            Device::IrqSource(source) => {
+                let page = u64::from(source.id().0) * IRQ_SOURCE_PAGE;
+                Some((PhysAddr(IRQ_SOURCE_REGISTERS + page), IRQ_SOURCE_PAGE))
+            }
+            Device::Stall(_) => None,
+        }
+    }
+
+    /// The machine has reached its epoch: arrivals count from now.
+    pub fn arm(&mut self, ctx: &mut DevCtx) {
+        match self {
+            Device::Hba(_) => {}
+            Device::IrqSource(source) => source.arm(ctx),
+            Device::Stall(stall) => stall.arm(ctx),
+        }
+    }
+
+    /// A 32-bit register is read. Reading changes nothing.
+    #[must_use]
+    pub fn read(&self, offset: u32) -> u32 {
+        match self {
+            Device::Hba(hba) => hba.read(offset),
+            Device::IrqSource(source) => source.read(offset),
+            Device::Stall(_) => 0,
+        }
+    }
+
+    /// A 32-bit register write arrives.
+    pub fn write(&mut self, offset: u32, value: u32, ctx: &mut DevCtx) {
+        match self {
+            Device::Hba(hba) => hba.write(offset, value, ctx),
+            Device::IrqSource(source) => source.write(offset),
+            Device::Stall(_) => {}
+        }
+    }
+
+    /// An event that the device asked for ([`DevEffect::Event`]) is due.
+    pub fn on_event(&mut self, token: u32, ctx: &mut DevCtx) {
+        match self {
+            Device::Hba(hba) => hba.on_event(token, ctx),
+            Device::IrqSource(source) => source.on_event(ctx),
+            Device::Stall(stall) => stall.on_event(ctx),
+        }
+    }
+
+    /// The bytes of a [`DevEffect::DmaWrite`] are visible.
+    pub fn on_dma_done(&mut self, token: u32, ctx: &mut DevCtx) {
+        match self {
+            Device::Hba(hba) => hba.on_dma_done(token, ctx),
+            Device::IrqSource(_) | Device::Stall(_) => {}
+        }
+    }
+
+    /// A CPU reached the instruction of a [`Trigger`] that names this device.
+    pub fn on_trigger(&mut self, ctx: &mut DevCtx) {
+        match self {
+            Device::Hba(_) => {}
+            Device::IrqSource(source) => source.on_trigger(ctx),
+            Device::Stall(stall) => stall.on_trigger(ctx),
+        }
+    }
+
+    /// Replaces the device's latency for draws from now on: an HBA's firmware latency, an
+    /// interrupt source's delay after a trigger, a stall's duration. Sweeps fork a machine before
+    /// the first draw ([`Device::draws`] is 0) and set the value of each fork.
+    pub fn set_latency(&mut self, latency: &Latency) {
+        match self {
+            Device::Hba(hba) => hba.set_firmware_latency(latency),
+            Device::IrqSource(source) => source.set_delay(latency),
+            Device::Stall(stall) => stall.set_duration(latency),
+        }
+    }
+
+    /// How often that latency has been drawn.
+    #[must_use]
+    pub fn draws(&self) -> u64 {
+        match self {
+            Device::Hba(hba) => hba.draws(),
+            Device::IrqSource(source) => source.draws(),
+            Device::Stall(stall) => stall.draws(),
+        }
+    }
 }

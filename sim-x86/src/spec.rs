@@ -1,8 +1,11 @@
 //! What a machine is made of: every size and latency, as one plain struct that can be edited.
 
+mod validate;
+
 use crate::dev::{DeviceSpec, Trigger};
 use serde::{Deserialize, Serialize};
 use sim_core::Hertz;
+pub use validate::{SpecError, SpecErrors};
 
 /// Distance classes between a core and whoever answers it, nearest first.
 pub const DISTANCES: usize = 4;
