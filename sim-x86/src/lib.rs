@@ -4,5 +4,6 @@ pub mod core;
 pub mod dev;
 pub mod exec;
 pub mod ids;
+pub mod op;
 pub mod spec;
 pub mod trace;
