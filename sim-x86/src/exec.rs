@@ -5,7 +5,27 @@
 //! fault happens before its first side effect, so that a core blocked on a cache line simply
 //! executes the instruction again when the line has come.
 
-use crate::core::regs::Registers;
+mod alu;
+mod atomic;
+mod bits;
+mod branch;
+mod control;
+pub mod flat;
+mod mov;
+pub mod msr;
+mod muldiv;
+pub(crate) mod operand;
+mod segment;
+mod shift;
+mod stack;
+mod string;
+mod system;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use crate::core::regs::{Registers, flags};
+use crate::op::{Kind, Op};
 use serde::{Deserialize, Serialize};
 
 /// Operand size in bytes: 1, 2, 4 or 8.
@@ -159,4 +179,106 @@ pub trait Bus {
 
     /// Adds data-dependent cycles to the instruction's table cost (REP start-up, wide division).
     fn charge(&mut self, cycles: u32);
+}
+
+/// Executes one instruction. On success RIP has moved on; on `Err` nothing has changed.
+///
+/// # Errors
+/// [`Stall`]: it faults, must wait, or is not implemented.
+#[inline]
+pub fn execute<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Result<Flow, Stall> {
+    let (old, size) = (regs.rflags, op.size);
+    match op.kind {
+        Kind::Mov => mov::mov(regs, bus, op)?,
+        Kind::Lea => operand::write_reg(regs, op.dst, size, op.offset(regs)),
+        Kind::Movzx8 => mov::movzx(regs, bus, op, Size::B1)?,
+        Kind::Movzx16 => mov::movzx(regs, bus, op, Size::B2)?,
+        Kind::Movsx8 => mov::movsx(regs, bus, op, Size::B1)?,
+        Kind::Movsx16 => mov::movsx(regs, bus, op, Size::B2)?,
+        Kind::Movsx32 => mov::movsx(regs, bus, op, Size::B4)?,
+        Kind::Cmov => mov::cmov(regs, bus, op)?,
+        Kind::Setcc => mov::setcc(regs, bus, op)?,
+        Kind::Add => alu::binary(regs, bus, op, |a, b| alu::add(a, b, size))?,
+        Kind::Or => alu::binary(regs, bus, op, |a, b| alu::logic(a | b, size))?,
+        Kind::And => alu::binary(regs, bus, op, |a, b| alu::logic(a & b, size))?,
+        Kind::Sub => alu::binary(regs, bus, op, |a, b| alu::sub(a, b, size))?,
+        Kind::Xor => alu::binary(regs, bus, op, |a, b| alu::logic(a ^ b, size))?,
+        Kind::Cmp => alu::compare(regs, bus, op, |a, b| alu::sub(a, b, size))?,
+        Kind::Test => alu::compare(regs, bus, op, |a, b| alu::logic(a & b, size))?,
+        Kind::Inc => op.modify(regs, bus, |a| alu::inc(a, old, size))?,
+        Kind::Dec => op.modify(regs, bus, |a| alu::dec(a, old, size))?,
+        Kind::Neg => op.modify(regs, bus, |a| alu::neg(a, size))?,
+        Kind::Not => op.modify(regs, bus, |a| alu::not(a, old, size))?,
+        Kind::Shl => alu::binary(regs, bus, op, |a, n| shift::shl(a, n, old, size))?,
+        Kind::Shr => alu::binary(regs, bus, op, |a, n| shift::shr(a, n, old, size))?,
+        Kind::Sar => alu::binary(regs, bus, op, |a, n| shift::sar(a, n, old, size))?,
+        Kind::Push => stack::push(regs, bus, op)?,
+        Kind::PushImm => stack::push_value(regs, bus, size, op.imm)?,
+        Kind::Pop => stack::pop(regs, bus, op)?,
+        Kind::Leave => stack::leave(regs, bus)?,
+        Kind::Nop | Kind::Pause => {}
+        Kind::Jmp => return branch::jmp(regs, op),
+        Kind::Jcc => return branch::jcc(regs, bus, op),
+        Kind::Call => return branch::call(regs, bus, op),
+        Kind::Ret => return branch::ret(regs, bus, op),
+        Kind::JmpIndirect => return branch::jmp_indirect(regs, bus, op),
+        Kind::CallIndirect => return branch::call_indirect(regs, bus, op),
+        _ => return execute_rarer(regs, bus, op),
+    }
+    regs.rip = op.next_rip(regs);
+    Ok(Flow::Next)
+}
+
+/// The less frequent instructions, out of the way of the others.
+#[inline(never)]
+fn execute_rarer<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Result<Flow, Stall> {
+    let (old, size) = (regs.rflags, op.size);
+    match op.kind {
+        Kind::Adc => alu::binary(regs, bus, op, |a, b| alu::adc(a, b, old & flags::CF, size))?,
+        Kind::Sbb => alu::binary(regs, bus, op, |a, b| alu::sbb(a, b, old & flags::CF, size))?,
+        Kind::Rol => alu::binary(regs, bus, op, |a, n| shift::rol(a, n, old, size))?,
+        Kind::Ror => alu::binary(regs, bus, op, |a, n| shift::ror(a, n, old, size))?,
+        Kind::Rcl => alu::binary(regs, bus, op, |a, n| shift::rcl(a, n, old, size))?,
+        Kind::Rcr => alu::binary(regs, bus, op, |a, n| shift::rcr(a, n, old, size))?,
+        Kind::Shld | Kind::Shrd => shift::double(regs, bus, op)?,
+        Kind::Mul | Kind::ImulWide => muldiv::multiply_wide(regs, bus, op)?,
+        Kind::Imul | Kind::Imul3 => muldiv::multiply(regs, bus, op)?,
+        Kind::Div | Kind::Idiv => muldiv::divide(regs, bus, op)?,
+        Kind::Bt | Kind::Bts | Kind::Btr | Kind::Btc => bits::test_bit(regs, bus, op)?,
+        Kind::Bsf | Kind::Bsr => bits::scan_bits(regs, bus, op)?,
+        Kind::Popcnt => bits::count_bits(regs, bus, op)?,
+        Kind::Bswap => mov::bswap(regs, op),
+        Kind::Cbw => mov::widen_accumulator(regs, op),
+        Kind::Cwd => mov::sign_to_rdx(regs, op),
+        Kind::Xchg => mov::xchg(regs, bus, op)?,
+        Kind::Xlat => mov::xlat(regs, bus, op)?,
+        Kind::Lahf => mov::lahf(regs),
+        Kind::Sahf => mov::sahf(regs),
+        Kind::Cmpxchg => atomic::cmpxchg(regs, bus, op)?,
+        Kind::Xadd => atomic::xadd(regs, bus, op)?,
+        Kind::Cmpxchg8b => atomic::cmpxchg_pair(regs, bus, op, Size::B4)?,
+        Kind::Cmpxchg16b => atomic::cmpxchg_pair(regs, bus, op, Size::B8)?,
+        // SFENCE only orders stores, which the store buffer does by itself; the SDM (vol. 3A
+        // §11.10) nevertheless has it drain the buffer.
+        Kind::Mfence | Kind::Sfence => bus.drain()?,
+        Kind::Lfence => {}
+        Kind::Clc => regs.rflags &= !flags::CF,
+        Kind::Stc => regs.rflags |= flags::CF,
+        Kind::Cmc => regs.rflags ^= flags::CF,
+        Kind::Cld => regs.rflags &= !flags::DF,
+        Kind::Std => regs.rflags |= flags::DF,
+        Kind::Pushf => stack::pushf(regs, bus, op)?,
+        Kind::Popf => stack::popf(regs, bus, op)?,
+        Kind::Enter => stack::enter(regs, bus, op)?,
+        Kind::PushSeg => stack::push_segment(regs, bus, op)?,
+        Kind::Retf => return branch::retf(regs, bus, op),
+        Kind::Loop | Kind::Loope | Kind::Loopne => return branch::looping(regs, bus, op),
+        Kind::Jrcxz => return branch::jump_if_zero(regs, bus, op),
+        Kind::Movs | Kind::Cmps | Kind::Scas | Kind::Lods | Kind::Stos | Kind::Ins | Kind::Outs => {
+            return string::string(regs, bus, op);
+        }
+        _ => return system::execute(regs, bus, op),
+    }
+    regs.rip = op.next_rip(regs);
+    Ok(Flow::Next)
 }
