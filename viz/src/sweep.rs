@@ -1,0 +1,212 @@
+//! Outcomes over one swept parameter: a strip of bands over the whole range, and lanes, one for
+//! each outcome, over the parts where the bands are too narrow to be seen in it.
+
+mod bands;
+
+use crate::Options;
+use crate::axis::{Axis, Spread, Tick};
+use crate::font;
+use crate::format::{Clock, count, plural};
+use crate::palette::{self, Color, INK, SOFT};
+use crate::picture::{Align, Picture};
+use crate::sheet::{Letters, MARGIN, Sheet};
+use bands::{Band, Class};
+use scenarios::timeline::SweepTable;
+
+/// Outcomes that get a lane and a note; the rest are counted.
+const MOST_CLASSES: usize = 14;
+
+/// Draws the outcomes of a sweep over one parameter.
+///
+/// Each run colours the part of the axis that is nearer to its value than to any other run's.
+/// Where bands are too narrow for the whole range, lanes below show those parts enlarged.
+#[must_use]
+pub fn draw_sweep(table: &SweepTable, options: &Options) -> Picture {
+    let param = if table.param.is_empty() { "a parameter" } else { &table.param };
+    let mut sheet = Sheet::new(options, &format!("Outcome over {param}"));
+    if table.rows.is_empty() {
+        return sheet.nothing("No run was recorded.");
+    }
+    let (classes, bands) = bands::collect(&table.rows);
+    let mut unknown = 0;
+    let mut colors: Vec<Color> = Vec::new();
+    for (i, class) in classes.iter().enumerate() {
+        let twin = classes[..i].iter().position(|c| c.finding == class.finding);
+        let fresh = |u: &mut usize| palette::finding(&class.finding, u);
+        colors.push(twin.map_or_else(|| fresh(&mut unknown), |twin| colors[twin]));
+    }
+    Chart { table, classes, bands, colors }.draw(&mut sheet);
+    sheet.finish()
+}
+
+struct Chart<'a> {
+    table: &'a SweepTable,
+    classes: Vec<Class>,
+    bands: Vec<Band>,
+    colors: Vec<Color>,
+}
+
+impl Chart<'_> {
+    fn draw(&self, sheet: &mut Sheet) {
+        let (left, right) = (MARGIN + 2.0, sheet.right() - 2.0);
+        let whole = Axis::new(Spread::Linear, bands::extent(&self.bands), (left, right));
+        let zooms = bands::zooms(&self.bands, &whole);
+        self.runs(sheet);
+        let zooms = if zooms.is_empty() {
+            vec![(whole.lo, whole.hi)]
+        } else {
+            self.strip(sheet, &whole, &zooms);
+            zooms
+        };
+        let enlarged = zooms != [(whole.lo, whole.hi)];
+        self.lanes(sheet, &whole, &zooms, enlarged);
+        self.notes(sheet);
+    }
+
+    fn runs(&self, sheet: &mut Sheet) {
+        let rows = &self.table.rows;
+        let (lo, hi) = (rows[0].value, rows[rows.len() - 1].value);
+        let text = format!(
+            "{} from {} to {}{}",
+            plural(rows.len() as u64, "run", "runs"),
+            count(lo),
+            count(hi),
+            if self.table.clock_hz.is_some() { " cycles" } else { "" },
+        );
+        sheet.paragraph(&text, sheet.small(), SOFT);
+    }
+
+    fn ticks(&self, axis: &Axis, size: f64) -> Vec<Tick> {
+        axis.number_ticks(1.0, true, size)
+    }
+
+    /// The strip over the whole range, and the lines from it to the lanes of its parts.
+    fn strip(&self, sheet: &mut Sheet, whole: &Axis, zooms: &[(f64, f64)]) {
+        let top = sheet.y + 6.0;
+        let bottom = top + sheet.size * 1.7;
+        // Rare outcomes last, so that they stay visible.
+        let mut order: Vec<usize> = (0..self.classes.len()).collect();
+        order.sort_by_key(|c| std::cmp::Reverse(self.classes[*c].values));
+        for class in order {
+            for band in self.bands.iter().filter(|b| b.class == class) {
+                let (a, b) = (whole.x(band.from), whole.x(band.to));
+                sheet.rect((a, top), (b.max(a + 1.5), bottom), self.colors[class]);
+            }
+        }
+        for side in [top, bottom] {
+            sheet.line((whole.left, side), (whole.right, side), 0.8, SOFT);
+        }
+        for side in [whole.left, whole.right] {
+            sheet.line((side, top), (side, bottom), 0.8, SOFT);
+        }
+        let size = sheet.small();
+        let below = sheet.x_axis(whole, &self.ticks(whole, size), bottom);
+        let title = if self.table.clock_hz.is_some() { "cycles" } else { &self.table.param };
+        sheet.y = sheet.x_title(whole, title, below);
+        let lanes_top = sheet.y + sheet.size * 1.1;
+        for (zoom, panel) in zooms.iter().zip(self.panels(sheet, zooms)) {
+            for (value, x) in [(zoom.0, panel.left), (zoom.1, panel.right)] {
+                let start = whole.x(value);
+                sheet.line((start, top - 5.0), (start, bottom + 5.0), 1.0, INK);
+                sheet.line((start, bottom + 5.0), (x, lanes_top), 0.8, SOFT.faded(0.8));
+            }
+        }
+        sheet.y = lanes_top;
+    }
+
+    /// The axes of the lanes.
+    fn panels(&self, sheet: &Sheet, zooms: &[(f64, f64)]) -> Vec<Axis> {
+        let size = sheet.small();
+        let widest = self.classes.iter().map(|c| font::width(&c.name(), size)).fold(0.0, f64::max);
+        let left = MARGIN + widest.min(sheet.width * 0.4) + 8.0;
+        let gap = size * 2.0;
+        let n = zooms.len() as f64;
+        let width = (sheet.right() - 6.0 - left - gap * (n - 1.0)) / n;
+        let panel = |(i, zoom): (usize, &(f64, f64))| {
+            let start = left + i as f64 * (width + gap);
+            Axis::new(Spread::Linear, *zoom, (start, start + width))
+        };
+        zooms.iter().enumerate().map(panel).collect()
+    }
+
+    fn lanes(&self, sheet: &mut Sheet, whole: &Axis, zooms: &[(f64, f64)], enlarged: bool) {
+        let size = sheet.small();
+        let height = size * 1.7;
+        let top = sheet.y + if enlarged { 0.0 } else { 8.0 };
+        let shown = self.classes.len().min(MOST_CLASSES);
+        let bottom = top + height * shown as f64;
+        let panels = self.panels(sheet, zooms);
+        for (i, class) in self.classes.iter().take(shown).enumerate() {
+            let y = top + (i as f64 + 0.5) * height;
+            let letters = Letters { size, align: Align::Right, color: INK };
+            let name = font::elide(&class.name(), size, panels[0].left - MARGIN - 6.0);
+            sheet.text((panels[0].left - 7.0, y), &name, letters);
+        }
+        let mut below = bottom;
+        for panel in &panels {
+            let ticks = self.ticks(panel, size);
+            sheet.grid(panel, &ticks, top, bottom);
+            for band in self.bands.iter().filter(|b| b.class < shown) {
+                if band.to <= panel.lo || band.from >= panel.hi {
+                    continue;
+                }
+                let y = top + band.class as f64 * height;
+                let (a, b) = (panel.x(band.from), panel.x(band.to));
+                sheet.rect((a, y + 2.0), (b.max(a + 1.0), y + height - 2.0), self.colors[band.class]);
+            }
+            sheet.line((panel.left, top), (panel.right, top), 0.8, SOFT.faded(0.5));
+            sheet.line((panel.left, top), (panel.left, bottom), 0.8, SOFT.faded(0.5));
+            below = sheet.x_axis(panel, &ticks, bottom);
+            below = self.time_axis(sheet, panel, below);
+        }
+        sheet.y = self.lanes_title(sheet, whole, &panels, below);
+    }
+
+    fn lanes_title(&self, sheet: &mut Sheet, whole: &Axis, panels: &[Axis], y: f64) -> f64 {
+        let unit = match self.clock() {
+            Some(clock) => format!("cycles; below: {}", clock.unit(whole.hi).0),
+            None => self.table.param.clone(),
+        };
+        let middle =
+            Axis { left: panels[0].left, right: panels[panels.len() - 1].right, ..panels[0] };
+        sheet.x_title(&middle, &unit, y) + 4.0
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.table.clock_hz.filter(|hz| *hz > 0).map(Clock::new)
+    }
+
+    /// A second row of labels in units of time; gives the height below.
+    fn time_axis(&self, sheet: &mut Sheet, axis: &Axis, y: f64) -> f64 {
+        let Some(clock) = self.clock() else { return y };
+        sheet.x_axis(axis, &axis.decade_ticks(clock, sheet.small()), y + 3.0)
+    }
+
+    /// The intervals in numbers.
+    fn notes(&self, sheet: &mut Sheet) {
+        sheet.y += 2.0;
+        for (class, color) in self.classes.iter().zip(&self.colors).take(MOST_CLASSES) {
+            let text = self.note(class);
+            sheet.swatch_note(*color, &text);
+        }
+        let more = self.classes.len().saturating_sub(MOST_CLASSES) as u64;
+        sheet.left_out(more, "more outcome", "more outcomes");
+    }
+
+    fn note(&self, class: &Class) -> String {
+        let cycles = if self.table.clock_hz.is_some() { " cycles" } else { "" };
+        let mut text = format!("{}: {}", class.full_name(), count(class.first));
+        if class.last > class.first {
+            text += &format!("–{}", count(class.last));
+        }
+        text += cycles;
+        if let Some(clock) = self.clock() {
+            let (a, b) = (clock.span(class.first as f64), clock.span(class.last as f64));
+            text += &if a == b { format!(" ({a})") } else { format!(" ({a} to {b})") };
+        }
+        if class.intervals > 1 {
+            text += &format!(", in {} intervals", count(class.intervals));
+        }
+        text + &format!(", {}", plural(class.values, "run", "runs"))
+    }
+}

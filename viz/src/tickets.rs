@@ -1,0 +1,226 @@
+//! The story of a ticket lock: Next and Owner as steps over time, the damage marked, and below a
+//! lane for each CPU that took, waited for or served a ticket.
+
+mod lanes;
+mod steps;
+mod window;
+
+use crate::Options;
+use crate::axis::{Axis, Spread, Tick};
+use crate::format::{Clock, count};
+use crate::palette::{DAMAGE, HOLDS, INK, NEXT, OWNER, QUEUE, SOFT, WAITS};
+use crate::picture::{Align, Picture};
+use crate::sheet::{Dash, Letters, MARGIN, Mark, Sample, Sheet};
+use lanes::Lanes;
+use scenarios::timeline::{TicketHistory, TicketPoint};
+use window::Window;
+
+/// Anomalies that get a number and a note; the rest are counted.
+const MOST_NOTES: usize = 8;
+
+/// Draws the history of a ticket lock whose times are cycles of a clock of `clock_hz` Hz (0 if it
+/// isn't known: times are then given in cycles).
+///
+/// If a write broke the lock, the upper panels show the writes around it on a linear axis and a
+/// strip at the bottom the whole history on a logarithmic one; else one panel shows it all.
+#[must_use]
+pub fn draw_tickets(history: &TicketHistory, clock_hz: u64, options: &Options) -> Picture {
+    let symbol = if history.symbol.is_empty() { "a lock" } else { &history.symbol };
+    let mut sheet = Sheet::new(options, &format!("Tickets of {symbol}"));
+    let mut points: Vec<&TicketPoint> = history.points.iter().collect();
+    points.sort_by_key(|p| p.at);
+    if points.is_empty() && history.waits.is_empty() {
+        return sheet.nothing("No write to this lock was recorded.");
+    }
+    let clock = Clock::new(clock_hz);
+    let window = window::choose(&points, &history.waits, clock);
+    Chart { history, points, clock, window }.draw(&mut sheet);
+    sheet.finish()
+}
+
+struct Chart<'a> {
+    history: &'a TicketHistory,
+    points: Vec<&'a TicketPoint>,
+    clock: Clock,
+    window: Window,
+}
+
+impl Chart<'_> {
+    fn draw(&self, sheet: &mut Sheet) {
+        let left = MARGIN + sheet.small() * 4.6;
+        let ends = (left, sheet.right() - sheet.small() * 1.2);
+        let (lo, hi) = self.window.shown;
+        let (lo, hi) = (self.window.relative(lo), self.window.relative(hi));
+        let axis = Axis::new(Spread::Linear, (lo, hi), ends);
+        let lanes = Lanes::new(&self.points, &self.history.waits, self.window.shown);
+        self.legend(sheet, &lanes);
+        let (unit, size) = self.clock.unit(lo.abs().max(hi.abs()));
+        let ticks = axis.number_ticks(size, self.clock == Clock::new(0), sheet.small());
+        let top = sheet.y + 4.0 + 2.0 * sheet.badge_radius();
+        let middle = self.draw_steps(sheet, &axis, &ticks, top, sheet.size * 9.0);
+        let bottom = lanes.draw(sheet, &axis, &ticks, middle + 6.0, &self.window);
+        self.draw_damage(sheet, &axis, top, bottom);
+        sheet.y = sheet.x_axis(&axis, &ticks, bottom);
+        let since = if self.window.damage { "the damage" } else { "the first write" };
+        sheet.y = sheet.x_title(&axis, &format!("time since {since} ({unit})"), sheet.y) + 4.0;
+        if self.window.overview {
+            self.overview(sheet, ends);
+        }
+        self.notes(sheet, &lanes);
+    }
+
+    fn legend(&self, sheet: &mut Sheet, lanes: &Lanes) {
+        let mut entries = vec![
+            (Sample::Line(NEXT, Dash::Solid), "Next"),
+            (Sample::Line(OWNER, Dash::Solid), "Owner"),
+        ];
+        if self.points.iter().any(|p| p.next > p.owner) {
+            entries.push((Sample::Box(QUEUE), "holder and queue"));
+        }
+        if self.points.iter().any(|p| p.owner > p.next) {
+            entries.push((Sample::Box(DAMAGE.faded(0.3)), "Owner past Next"));
+        }
+        for (present, color, name) in [
+            (lanes.any_hold(), HOLDS, "has the lock"),
+            (lanes.any_wait(), WAITS, "waits"),
+            (lanes.any_starved(), DAMAGE, "never served"),
+        ] {
+            if present {
+                entries.push((Sample::Box(color), name));
+            }
+        }
+        if lanes.shows_marks() {
+            for (mark, name) in
+                [(Mark::Up, "takes"), (Mark::Down, "serves"), (Mark::Cross, "initialises")]
+            {
+                if lanes.any_mark(mark) {
+                    entries.push((Sample::Mark(mark, lanes::mark_color(mark)), name));
+                }
+            }
+        }
+        sheet.legend(&entries);
+    }
+
+    /// The panel of steps; gives the height of its lower edge.
+    fn draw_steps(
+        &self,
+        sheet: &mut Sheet,
+        axis: &Axis,
+        ticks: &[Tick],
+        top: f64,
+        height: f64,
+    ) -> f64 {
+        let bottom = top + height;
+        sheet.grid(axis, ticks, top, bottom);
+        let range = steps::range(&self.points, self.window.values(axis));
+        let scale = steps::Scale::new(range, top, bottom);
+        scale.draw_axis(sheet, axis);
+        let of = |f: fn(&TicketPoint) -> u16| {
+            let pairs = self.points.iter().map(|p| (self.window.relative(p.at), f(p)));
+            steps::trace(pairs, axis, scale)
+        };
+        let (next, owner) = (of(|p| p.next), of(|p| p.owner));
+        steps::fill_between(sheet, &owner, &next, QUEUE);
+        steps::fill_between(sheet, &next, &owner, DAMAGE.faded(0.3));
+        steps::draw(sheet, &next, 4.2, NEXT);
+        steps::draw(sheet, &owner, 1.8, OWNER);
+        sheet.line((axis.left, bottom), (axis.right, bottom), 1.0, SOFT);
+        sheet.line((axis.left, top), (axis.left, bottom), 1.0, SOFT);
+        sheet.text_upwards((MARGIN + sheet.small() * 0.5, (top + bottom) / 2.0), "ticket");
+        bottom
+    }
+
+    fn anomalies(&self) -> impl Iterator<Item = &TicketPoint> {
+        self.points.iter().copied().filter(|p| p.anomaly.is_some())
+    }
+
+    /// A line and a number at each write that broke the lock.
+    fn draw_damage(&self, sheet: &mut Sheet, axis: &Axis, top: f64, bottom: f64) {
+        let r = sheet.badge_radius();
+        let mut free = f64::NEG_INFINITY;
+        for (i, point) in self.anomalies().take(MOST_NOTES).enumerate() {
+            let at = self.window.relative(point.at);
+            if !axis.contains(at) {
+                continue;
+            }
+            let x = axis.x(at);
+            let width = if i == 0 { 1.6 } else { 0.9 };
+            sheet.dashed((x, top - 3.0), (x, bottom), width, DAMAGE, Dash::Dashed);
+            let place = x.max(free);
+            if place > x {
+                sheet.line((x, top - 3.0), (place, top - 3.0), 0.9, DAMAGE);
+            }
+            sheet.badge((place, top - 3.0 - r), i + 1, DAMAGE);
+            free = place + 2.0 * r + 2.0;
+        }
+    }
+
+    /// The whole history on a logarithmic axis, with the part that the panels above show.
+    fn overview(&self, sheet: &mut Sheet, ends: (f64, f64)) {
+        let (lo, hi) = self.window.whole;
+        let (lo, hi) = (self.window.relative(lo), self.window.relative(hi));
+        let (from, to) = self.window.shown;
+        let (from, to) = (self.window.relative(from), self.window.relative(to));
+        let threshold = self.clock.decade(to.abs().max(from.abs()));
+        let axis = Axis::new(Spread::SymLog { threshold }, (lo, hi), ends);
+        let ticks = axis.decade_ticks(self.clock, sheet.small());
+        let top = sheet.y + 8.0;
+        let height = sheet.size * 4.5;
+        let shade = (axis.x(from), axis.x(to));
+        sheet.rect((shade.0, top), (shade.1, top + height), SOFT.faded(0.16));
+        let bottom = self.draw_steps(sheet, &axis, &ticks, top, height);
+        sheet.damage_line(axis.x(0.0), top, bottom);
+        sheet.y = sheet.x_axis(&axis, &ticks, bottom);
+        let title = format!(
+            "whole history (logarithmic beyond ±{}; shaded: shown above)",
+            self.clock.span(threshold)
+        );
+        sheet.y = sheet.x_title(&axis, &title, sheet.y) + 4.0;
+    }
+
+    fn notes(&self, sheet: &mut Sheet, lanes: &Lanes) {
+        let anomalies: Vec<_> = self.anomalies().collect();
+        for (i, point) in anomalies.iter().take(MOST_NOTES).enumerate() {
+            let at = self.clock.offset(self.window.relative(point.at));
+            let text = format!("{}, cycle {}: {}", at, count(point.at), anomaly(point));
+            let text = if i == 0 && self.window.damage {
+                format!("cycle {}: {}", count(point.at), anomaly(point))
+            } else {
+                text
+            };
+            sheet.note(i + 1, &text, DAMAGE);
+        }
+        let more = anomalies.len().saturating_sub(MOST_NOTES) as u64;
+        sheet.left_out(more, "more write that broke the lock", "more writes that broke the lock");
+        sheet.left_out(lanes.left_out, "CPU more that used the lock", "CPUs more that used the lock");
+        sheet.left_out(
+            self.history.dropped,
+            "write in between that was not recorded",
+            "writes in between that were not recorded",
+        );
+        if let Some(last) = self.points.last() {
+            let word = u32::from(last.next) << 16 | u32::from(last.owner);
+            let text =
+                format!("At the end: word 0x{word:08x} (Next {}, Owner {})", last.next, last.owner);
+            sheet.y += 2.0;
+            sheet.paragraph(&text, sheet.small(), INK);
+        }
+    }
+}
+
+/// What a write did wrong, with who did it.
+fn anomaly(point: &TicketPoint) -> String {
+    let text = point.anomaly.as_deref().unwrap_or_default();
+    let named = !point.function.is_empty() && text.starts_with(&point.function);
+    match (named, point.function.as_str()) {
+        (true, _) => text.to_owned(),
+        (false, "") => format!("CPU {}: {text}", point.cpu),
+        (false, function) => format!("{function} on CPU {}: {text}", point.cpu),
+    }
+}
+
+/// Right-aligned text of an axis.
+fn label(sheet: &mut Sheet, at: (f64, f64), text: &str) {
+    let letters = Letters { size: sheet.small(), align: Align::Right, color: INK };
+    sheet.text(at, text, letters);
+}
