@@ -1,3 +1,19 @@
 //! Scenario language, guest kernel, runs, sweeps, diagnosis.
 
+pub mod backtrace;
+pub mod bounded;
+pub mod collect;
+pub mod completions;
+pub mod console;
+pub mod diagnosis;
+pub mod dwarf;
+pub mod guest_memory;
+pub mod investigate;
+pub mod locks;
+pub mod names;
+pub mod propagation;
+pub mod report;
+pub mod symbols;
+pub mod tasks;
 pub mod timeline;
+pub mod waits;

@@ -1,0 +1,290 @@
+//! From evidence to a finding: what went wrong, why, and how it spread.
+//!
+//! The rules know ticket locks, completions, acknowledgement masks and the kernel's own messages;
+//! they know no driver and no scenario. Names come from symbols.
+
+mod cause;
+mod messages;
+mod spread;
+
+pub use messages::{Message, MessageKind};
+
+use crate::completions::WaitAnomaly;
+use crate::console::ConsoleLine;
+use crate::locks::LockReport;
+use crate::names::Names;
+use crate::waits::Waits;
+use cause::Cause;
+use serde::{Deserialize, Serialize};
+
+/// Kind of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// Nothing went wrong.
+    Ok,
+    /// A CPU made no progress with interrupts disabled, and the NMI watchdog said so.
+    HardLockup,
+    /// A CPU made no progress with interrupts enabled, and the watchdog said so.
+    SoftLockup,
+    /// A task slept uninterruptibly for too long, and the kernel said so.
+    HungTask,
+    /// A lock word was broken.
+    LockCorrupted,
+    /// A completion was erased before its waiter saw it; the waiter slept in vain.
+    LostCompletion,
+    /// A wait ended without its completion, or because of an older one.
+    CommandTimeout,
+    /// CPUs wait for each other in a circle.
+    Deadlock,
+    /// The kernel took a fault it could not handle, or a CPU shut down.
+    Fault,
+    /// The machine does not implement an instruction that was executed.
+    UnimplementedInstruction,
+    /// The kernel panicked for another reason.
+    Panic,
+    /// The time limit came before the scenario was done.
+    Deadline,
+}
+
+impl FindingKind {
+    /// Its name in reports, kebab-case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FindingKind::Ok => "ok",
+            FindingKind::HardLockup => "hard-lockup",
+            FindingKind::SoftLockup => "soft-lockup",
+            FindingKind::HungTask => "hung-task",
+            FindingKind::LockCorrupted => "lock-corrupted",
+            FindingKind::LostCompletion => "lost-completion",
+            FindingKind::CommandTimeout => "command-timeout",
+            FindingKind::Deadlock => "deadlock",
+            FindingKind::Fault => "fault",
+            FindingKind::UnimplementedInstruction => "unimplemented-instruction",
+            FindingKind::Panic => "panic",
+            FindingKind::Deadline => "deadline",
+        }
+    }
+}
+
+impl std::fmt::Display for FindingKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopReason {
+    /// A stop condition of the scenario came true: in words.
+    Condition(String),
+    /// The time limit, with work left to do.
+    Deadline,
+    /// The guest wrote this code to the exit port.
+    Exit(u32),
+    /// No CPU will ever run again.
+    AllHalted,
+    /// A CPU shut down because a fault could not be delivered.
+    TripleFault {
+        /// Which.
+        cpu: u32,
+    },
+    /// An instruction that the machine does not implement.
+    Unimplemented {
+        /// Which CPU.
+        cpu: u32,
+        /// Its address.
+        rip: u64,
+        /// Its bytes and disassembly.
+        text: String,
+    },
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Kind.
+    pub kind: FindingKind,
+    /// The CPU it is about.
+    pub cpu: Option<u32>,
+    /// What lies under it, if that is something else: a hard lockup may be a corrupted lock.
+    pub cause: Option<FindingKind>,
+    /// Name of the lock or completion it is about.
+    pub object: Option<String>,
+    /// Value of that lock at the end.
+    pub lock_word: Option<u32>,
+    /// In one paragraph.
+    pub summary: String,
+}
+
+/// A step of the causal chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// When.
+    pub at_cycle: u64,
+    /// Which CPU did it.
+    pub cpu: Option<u32>,
+    /// Instruction that did it; 0 if it was none.
+    pub rip: u64,
+    /// That instruction as symbol and offset.
+    pub symbol: String,
+    /// What happened, in words.
+    pub text: String,
+}
+
+/// A finding and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// What was found.
+    pub finding: Finding,
+    /// How it came about, in order of time.
+    pub causal_chain: Vec<Link>,
+}
+
+/// A store to a completion's counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// When.
+    pub at: u64,
+    /// Which CPU.
+    pub cpu: u32,
+    /// Instruction.
+    pub rip: u64,
+    /// Function as the source has it.
+    pub function: String,
+}
+
+/// A completion at the end of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletionReport {
+    /// Its name.
+    pub symbol: String,
+    /// Name of its wait queue's lock.
+    pub lock: String,
+    /// Value of its counter.
+    pub done: u32,
+    /// Who initialised it last.
+    pub initialised: Option<Site>,
+    /// Function whose critical section each CPU was in last, where it is known.
+    pub sections: Vec<(u32, String)>,
+    /// Waits that went wrong.
+    pub anomalies: Vec<WaitAnomaly>,
+}
+
+/// All that a diagnosis rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// Why the run ended.
+    pub stop: &'a StopReason,
+    /// When it ended.
+    pub end: u64,
+    /// The kernel's messages.
+    pub console: &'a [ConsoleLine],
+    /// Locks.
+    pub locks: &'a [LockReport],
+    /// Completions.
+    pub completions: &'a [CompletionReport],
+    /// Who waits for whom.
+    pub waits: &'a Waits,
+    /// CPUs with interrupts disabled.
+    pub deaf: &'a [u32],
+    /// Names.
+    pub names: Names<'a>,
+}
+
+/// Finds out what went wrong.
+#[must_use]
+pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
+    let messages = messages::read(evidence.console);
+    let cause = cause::find(evidence);
+    let verdict = verdict(evidence, &messages, cause.as_ref());
+    let mut chain = Vec::new();
+    if let Some(cause) = &cause {
+        chain.extend(cause.links.iter().cloned());
+        chain.extend(spread::links(evidence, cause.root));
+    }
+    chain.extend(messages.iter().map(|message| messages::link(message, &evidence.names)));
+    if let StopReason::Unimplemented { cpu, rip, text } = evidence.stop {
+        chain.push(Link {
+            at_cycle: evidence.end,
+            cpu: Some(*cpu),
+            rip: *rip,
+            symbol: evidence.names.symbols.format(*rip),
+            text: format!("CPU {cpu} reached an instruction that is not implemented: {text}"),
+        });
+    }
+    chain.sort_by_key(|link| link.at_cycle);
+    Diagnosis { finding: verdict, causal_chain: chain }
+}
+
+/// The finding: what the kernel itself reported goes before what only the histories show.
+fn verdict(evidence: &Evidence<'_>, messages: &[Message], cause: Option<&Cause>) -> Finding {
+    let (kind, cpu, said) = headline(evidence, messages, cause);
+    let under = cause.map(|cause| cause.kind).filter(|under| *under != kind);
+    let mut summary = said;
+    if let Some(cause) = cause.filter(|_| kind != FindingKind::Ok) {
+        if !summary.is_empty() {
+            summary.push_str(". ");
+        }
+        summary.push_str(&cause.summary);
+    }
+    let lock = cause.and_then(|cause| cause.lock.as_ref());
+    let word = evidence.locks.iter().find(|known| Some(&known.symbol) == lock);
+    Finding {
+        kind,
+        cpu: cpu.or_else(|| cause.and_then(|cause| cause.cpu)),
+        cause: under,
+        object: cause.and_then(|cause| cause.object.clone()),
+        lock_word: word.map(|lock| lock.word),
+        summary,
+    }
+}
+
+/// Kind, CPU and first sentence of the finding.
+fn headline(
+    evidence: &Evidence<'_>,
+    messages: &[Message],
+    cause: Option<&Cause>,
+) -> (FindingKind, Option<u32>, String) {
+    match evidence.stop {
+        StopReason::Unimplemented { cpu, rip, text } => {
+            let place = evidence.names.symbols.format(*rip);
+            let said =
+                format!("CPU {cpu} executed an unimplemented instruction at {place}: {text}");
+            return (FindingKind::UnimplementedInstruction, Some(*cpu), said);
+        }
+        StopReason::TripleFault { cpu } => {
+            let said = format!("CPU {cpu} shut down: a fault could not be delivered");
+            return (FindingKind::Fault, Some(*cpu), said);
+        }
+        StopReason::Condition(_)
+        | StopReason::Deadline
+        | StopReason::Exit(_)
+        | StopReason::AllHalted => {}
+    }
+    let worst = messages.iter().min_by_key(|message| message.kind);
+    if let Some(message) = worst.filter(|message| message.kind.is_fatal()) {
+        return (message.kind.finding(), message.cpu, message.text.clone());
+    }
+    if let Some(cause) = cause.filter(|cause| cause.is_permanent) {
+        return (cause.kind, cause.cpu, String::new());
+    }
+    if let Some(message) = worst {
+        return (message.kind.finding(), message.cpu, message.text.clone());
+    }
+    if let Some(cause) = cause {
+        return (cause.kind, cause.cpu, String::new());
+    }
+    let (kind, said) = match evidence.stop {
+        StopReason::Deadline => (FindingKind::Deadline, "the time limit was reached".to_owned()),
+        StopReason::Exit(code) => (FindingKind::Ok, format!("the guest ended with status {code}")),
+        StopReason::Condition(what) => (FindingKind::Ok, what.clone()),
+        _ => (FindingKind::Ok, "nothing is left to do".to_owned()),
+    };
+    (kind, None, said)
+}
+
+#[cfg(test)]
+mod tests;
