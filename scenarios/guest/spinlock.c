@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* The out-of-line lock functions, together in .spinlock.text. */
+#include "spinlock.h"
+
+#define __lockfunc noinline __section(".spinlock.text")
+
+__lockfunc void _spin_lock(spinlock_t *lock)
+{
+	__ticket_spin_lock(lock);
+}
+
+__lockfunc void _spin_lock_irq(spinlock_t *lock)
+{
+	local_irq_disable();
+	__ticket_spin_lock(lock);
+}
+
+/* Interrupts stay off while it spins, whatever they were before. */
+__lockfunc unsigned long _spin_lock_irqsave(spinlock_t *lock)
+{
+	unsigned long flags = local_irq_save();
+
+	__ticket_spin_lock(lock);
+	return flags;
+}
+
+__lockfunc int _spin_trylock(spinlock_t *lock)
+{
+	return __ticket_spin_trylock(lock);
+}
+
+__lockfunc void _spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
+{
+	__ticket_spin_unlock(lock);
+	local_irq_restore(flags);
+}
