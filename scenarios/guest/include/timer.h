@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* jiffies, the timer wheel, high-resolution timers and the tick. */
+#ifndef GUEST_TIMER_H
+#define GUEST_TIMER_H
+
+#include "list.h"
+#include "ptrace.h"
+#include "spinlock.h"
+
+#define NSEC_PER_SEC 1000000000ull
+#define NSEC_PER_MSEC 1000000ull
+#define MAX_SCHEDULE_TIMEOUT ((long)(~0ul >> 1))
+#define KTIME_MAX ((s64)(~0ull >> 1))
+#define MAX_JIFFY_OFFSET ((~0ul >> 1) - 1)
+
+#define time_after(a, b) ((long)((b) - (a)) < 0)
+#define time_after_eq(a, b) ((long)((a) - (b)) >= 0)
+#define time_before(a, b) time_after(b, a)
+
+extern volatile unsigned long jiffies;
+extern seqlock_t xtime_lock;
+extern unsigned int HZ;
+extern s64 tick_period; /* ns */
+extern s64 last_jiffies_update;
+
+/* Nanoseconds since the machine started, from the TSC. */
+s64 ktime_get(void);
+u64 sched_clock(void);
+s64 cycles_to_ns(u64 cycles);
+void timekeeping_init(void);
+unsigned long nsecs_to_jiffies(u64 ns);
+unsigned long msecs_to_jiffies(unsigned int ms);
+u32 ns_to_apic_ticks(s64 delta_ns);
+void ndelay(u64 ns);
+
+struct timer_list {
+	struct list_head entry;
+	unsigned long expires;
+	void (*function)(unsigned long);
+	unsigned long data;
+	struct tvec_base *base;
+};
+
+void init_timers_cpu(int cpu);
+void setup_timer_on_stack(struct timer_list *t, void (*fn)(unsigned long), unsigned long data);
+int __mod_timer(struct timer_list *timer, unsigned long expires);
+int del_timer(struct timer_list *timer);
+int del_singleshot_timer_sync(struct timer_list *timer);
+unsigned long get_next_timer_interrupt(unsigned long now);
+void run_local_timers(void);
+void run_timer_softirq(void);
+
+long schedule_timeout(long timeout);
+long schedule_timeout_interruptible(long timeout);
+long schedule_timeout_uninterruptible(long timeout);
+void msleep(unsigned int ms);
+#define ssleep(s) msleep((s) * 1000)
+
+enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
+
+struct hrtimer {
+	struct list_head node;
+	s64 expires; /* ns, absolute */
+	enum hrtimer_restart (*function)(struct hrtimer *);
+	unsigned int cpu;
+	unsigned int state;
+};
+
+#define HRTIMER_STATE_INACTIVE 0
+#define HRTIMER_STATE_ENQUEUED 1
+#define HRTIMER_STATE_CALLBACK 2
+
+struct hrtimer_cpu_base {
+	spinlock_t lock;
+	struct list_head active; /* ascending expiry */
+	s64 expires_next;        /* what the LAPIC is programmed for */
+	bool in_interrupt;       /* the interrupt reprograms when it is done */
+};
+
+void hrtimers_init_cpu(int cpu);
+void hrtimer_init(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *));
+void hrtimer_start(struct hrtimer *timer, s64 expires);
+int hrtimer_try_to_cancel(struct hrtimer *timer);
+void hrtimer_cancel(struct hrtimer *timer);
+void hrtimer_cancel_idle(struct hrtimer *timer);
+
+static inline bool hrtimer_active(const struct hrtimer *timer)
+{
+	return timer->state != HRTIMER_STATE_INACTIVE;
+}
+
+void hrtimer_forward(struct hrtimer *timer, s64 now, s64 interval);
+void hrtimer_interrupt(void);
+long hrtimer_nanosleep(s64 ns);
+
+struct tick_sched {
+	struct hrtimer sched_timer;
+	s64 idle_tick; /* where the tick was stopped: keeps its phase */
+	bool tick_stopped;
+	bool inidle;
+};
+
+void tick_setup_sched_timer(void);
+void tick_nohz_stop_sched_tick(bool inidle);
+void tick_nohz_restart_sched_tick(void);
+void tick_check_idle(void);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* The end: panics and oopses. */
+#include "boot_params.h"
+#include "kernel.h"
+#include "sched.h"
+
+#define EXIT_PORT 0xf4
+#define PANIC_EXIT_CODE 1
+
+static int die_counter;
+
+/* Ends the run of the whole machine. */
+void machine_exit(int code)
+{
+	outb((u8)code, EXIT_PORT);
+}
+
+noinline void panic(const char *fmt, ...)
+{
+	static char buf[256];
+	__builtin_va_list args;
+
+	bust_spinlocks(1);
+	__builtin_va_start(args, fmt);
+	vsnprintf(buf, sizeof(buf), fmt, args);
+	__builtin_va_end(args);
+	printk("Kernel panic - not syncing: %s\n", buf);
+	dump_stack();
+	/* Does not come back if a crash kernel is loaded. */
+	crash_kexec(NULL);
+	smp_send_stop();
+	bust_spinlocks(0);
+	if (boot_params.exit_on_panic)
+		machine_exit(PANIC_EXIT_CODE);
+	local_irq_disable();
+	for (;;)
+		halt();
+}
+
+/* @what and the error code, registers and trace; the system does not go on. */
+noinline void die(const char *what, struct pt_regs *regs, long err)
+{
+	bust_spinlocks(1);
+	printk("%s: %04lx [#%d] SMP\n", what, err & 0xffff, ++die_counter);
+	show_regs(regs);
+	bust_spinlocks(0);
+	if (in_interrupt())
+		panic("Fatal exception in interrupt");
+	panic("Fatal exception");
+}
