@@ -156,6 +156,20 @@ impl Op {
         self.kind == Kind::Pause
     }
 
+    /// The register, if this is `dec` of a 64-bit register: the head of a counted delay loop.
+    #[must_use]
+    pub fn decremented(&self) -> Option<u8> {
+        let dec = self.kind == Kind::Dec && self.form == Form::Reg && self.size == Size::B8;
+        dec.then_some(self.dst)
+    }
+
+    /// True for `jnz`.
+    #[must_use]
+    pub fn is_jnz(&self) -> bool {
+        const NOT_ZERO: u8 = 5;
+        self.kind == Kind::Jcc && self.cond == NOT_ZERO
+    }
+
     #[inline(always)]
     pub(crate) fn has(&self, flags: u8) -> bool {
         self.flags & flags != 0

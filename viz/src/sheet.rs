@@ -133,8 +133,12 @@ impl Sheet {
         }
         let length = dx.hypot(dy);
         let (nx, ny) = (-dy / length * h, dx / length * h);
-        let corners =
-            [(a.0 + nx, a.1 + ny), (b.0 + nx, b.1 + ny), (b.0 - nx, b.1 - ny), (a.0 - nx, a.1 - ny)];
+        let corners = [
+            (a.0 + nx, a.1 + ny),
+            (b.0 + nx, b.1 + ny),
+            (b.0 - nx, b.1 - ny),
+            (a.0 - nx, a.1 - ny),
+        ];
         self.polygon(&corners, color);
     }
 
@@ -181,7 +185,9 @@ impl Sheet {
     /// A small sign.
     pub(crate) fn mark(&mut self, (x, y): (f64, f64), mark: Mark, r: f64, color: Color) {
         match mark {
-            Mark::Up => self.polygon(&[(x, y - r), (x + r, y + r * 0.8), (x - r, y + r * 0.8)], color),
+            Mark::Up => {
+                self.polygon(&[(x, y - r), (x + r, y + r * 0.8), (x - r, y + r * 0.8)], color)
+            }
             Mark::Down => {
                 self.polygon(&[(x, y + r), (x + r, y - r * 0.8), (x - r, y - r * 0.8)], color);
             }

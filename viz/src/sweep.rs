@@ -152,7 +152,11 @@ impl Chart<'_> {
                 }
                 let y = top + band.class as f64 * height;
                 let (a, b) = (panel.x(band.from), panel.x(band.to));
-                sheet.rect((a, y + 2.0), (b.max(a + 1.0), y + height - 2.0), self.colors[band.class]);
+                sheet.rect(
+                    (a, y + 2.0),
+                    (b.max(a + 1.0), y + height - 2.0),
+                    self.colors[band.class],
+                );
             }
             sheet.line((panel.left, top), (panel.right, top), 0.8, SOFT.faded(0.5));
             sheet.line((panel.left, top), (panel.left, bottom), 0.8, SOFT.faded(0.5));

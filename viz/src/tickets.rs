@@ -192,7 +192,11 @@ impl Chart<'_> {
         }
         let more = anomalies.len().saturating_sub(MOST_NOTES) as u64;
         sheet.left_out(more, "more write that broke the lock", "more writes that broke the lock");
-        sheet.left_out(lanes.left_out, "CPU more that used the lock", "CPUs more that used the lock");
+        sheet.left_out(
+            lanes.left_out,
+            "CPU more that used the lock",
+            "CPUs more that used the lock",
+        );
         sheet.left_out(
             self.history.dropped,
             "write in between that was not recorded",

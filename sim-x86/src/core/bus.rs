@@ -66,7 +66,9 @@ impl CoreBus<'_> {
     /// Asks the home agent for `line`, unless that has been done.
     pub fn request(&mut self, at: Cycle, line: LineAddr, want: Want) {
         let same = |&(asked, w): &(LineAddr, Want)| {
-            asked == line && (w.owns() || !want.owns()) && (w == Want::Fetch) == (want == Want::Fetch)
+            asked == line
+                && (w.owns() || !want.owns())
+                && (w == Want::Fetch) == (want == Want::Fetch)
         };
         self.unit.activity += 1;
         if self.unit.requested.iter().any(same) {
@@ -225,7 +227,13 @@ impl CoreBus<'_> {
     }
 
     #[inline]
-    fn load_as(&mut self, regs: &Registers, addr: u64, size: Size, purpose: Purpose) -> Access<u64> {
+    fn load_as(
+        &mut self,
+        regs: &Registers,
+        addr: u64,
+        size: Size,
+        purpose: Purpose,
+    ) -> Access<u64> {
         let bytes = size as u64;
         match self.target(regs, addr, purpose)? {
             Target::Ram(addr) if crosses_line(addr, bytes) => self.read_split(addr, bytes),
@@ -479,14 +487,14 @@ impl Bus for CoreBus<'_> {
 
     fn locked_write(&mut self, addr: u64, bytes: u8, value: u128) {
         // `locked_read` has translated this address a moment ago.
-        let Ok(Target::Ram(addr)) =
-            translate(self.spec.translation, addr, false, Purpose::Write)
+        let Ok(Target::Ram(addr)) = translate(self.spec.translation, addr, false, Purpose::Write)
         else {
             return;
         };
         self.unit.locked_line = addr.line();
         self.unit.locked_until = self.unit.clock + u64::from(self.cost);
-        let parts = [(addr, bytes.min(8), value as u64), (PhysAddr(addr.0 + 8), 8, (value >> 64) as u64)];
+        let parts =
+            [(addr, bytes.min(8), value as u64), (PhysAddr(addr.0 + 8), 8, (value >> 64) as u64)];
         for (addr, size, value) in parts.into_iter().take(if bytes == 16 { 2 } else { 1 }) {
             let old = self.ram.read(addr, u64::from(size));
             let new = mask(value, u64::from(size));
@@ -517,7 +525,12 @@ impl Bus for CoreBus<'_> {
 
     fn port_out(&mut self, port: u16, _size: Size, value: u32) -> Access<()> {
         self.unit.activity += 1;
-        self.unit.note(Note::Port, self.unit.clock, self.rip, u64::from(port) << 32 ^ u64::from(value));
+        self.unit.note(
+            Note::Port,
+            self.unit.clock,
+            self.rip,
+            u64::from(port) << 32 ^ u64::from(value),
+        );
         let core = self.unit.id;
         let at = self.unit.clock + self.leg();
         self.post(at, Event::PortOut { core, port, value });

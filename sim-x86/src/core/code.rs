@@ -8,7 +8,6 @@ use crate::spec::MachineSpec;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-
 /// Index value: not decoded yet.
 const UNKNOWN: u16 = 0;
 /// Index value: a device wants to be told before this instruction executes.

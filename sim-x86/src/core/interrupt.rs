@@ -74,8 +74,7 @@ impl Core {
             return false;
         }
         if !self.interrupt_ready() {
-            self.unit.attention =
-                self.unit.nmi_pending || self.unit.lapic.deliverable().is_some();
+            self.unit.attention = self.unit.nmi_pending || self.unit.lapic.deliverable().is_some();
             return false;
         }
         self.unit.activity += 1;
@@ -144,8 +143,7 @@ impl Core {
             return;
         }
         let entry = Entry::Exception(DOUBLE_FAULT);
-        let event =
-            Event64 { vector: DOUBLE_FAULT, error: Some(0), entry, software: false };
+        let event = Event64 { vector: DOUBLE_FAULT, error: Some(0), entry, software: false };
         if self.enter(event, parts).is_err() {
             self.unit.run = Run::Off;
             let core = self.unit.id;

@@ -489,12 +489,7 @@ fn state_row(row: &StateLatency, state: DieState) -> &[u32; crate::spec::DISTANC
 }
 
 /// Latency when the owner's private cache was probed.
-fn owner_latency(
-    memory: &MemorySpec,
-    requester: Requester,
-    found: Probed,
-    distance: usize,
-) -> u32 {
+fn owner_latency(memory: &MemorySpec, requester: Requester, found: Probed, distance: usize) -> u32 {
     let (row, extra) = match requester {
         Requester::Core(_, Want::Own) => (&memory.store, 0),
         Requester::Core(_, Want::OwnLocked) => (&memory.store, memory.atomic_extra),

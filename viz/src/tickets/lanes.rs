@@ -1,7 +1,7 @@
 //! A lane for each CPU: when it waited, had the lock, and wrote the word.
 
-use super::window::Window;
 use super::label;
+use super::window::Window;
 use crate::axis::{Axis, Tick};
 use crate::font;
 use crate::palette::{Color, DAMAGE, HOLDS, INK, SOFT, WAITS};
@@ -231,9 +231,8 @@ fn draw_bar(sheet: &mut Sheet, axis: &Axis, bar: &Bar, (y, half): (f64, f64), wi
 fn bars(cpu: u32, points: &[&TicketPoint], waits: &[TicketWait]) -> Vec<Bar> {
     let mut bars = Vec::new();
     let released = |from: u64| {
-        let serve = |p: &&&TicketPoint| {
-            p.cpu == cpu && p.write == TicketWrite::Serve && p.at >= from
-        };
+        let serve =
+            |p: &&&TicketPoint| p.cpu == cpu && p.write == TicketWrite::Serve && p.at >= from;
         points[points.partition_point(|p| p.at < from)..].iter().find(serve).map(|p| p.at)
     };
     for wait in waits.iter().filter(|w| w.cpu == cpu) {

@@ -185,7 +185,11 @@ pub(crate) fn mpt2sas_lockup(count: u32) -> Propagation {
             spans.extend(busy(cpu, DAMAGE + 900, since));
         } else {
             let kernel = if cpu == 18 { Activity::Kernel } else { Activity::User };
-            spans.push(Span { from: DAMAGE - 60_000, until: since.min(DAMAGE + 168), activity: kernel });
+            spans.push(Span {
+                from: DAMAGE - 60_000,
+                until: since.min(DAMAGE + 168),
+                activity: kernel,
+            });
             spans.extend(busy(cpu, DAMAGE + 168, since));
         }
         stuck(&mut spans, since, activity);
