@@ -30,6 +30,8 @@ impl Want {
 pub enum StopCause {
     /// A stop word was written (see [`crate::Machine::stop_on_write`]).
     Written,
+    /// A CPU came to an instruction set by [`crate::Machine::stop_at`].
+    Reached,
     /// A fault while delivering a double fault.
     TripleFault,
     /// An instruction that is not implemented, on the core that posted the event.

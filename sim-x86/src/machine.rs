@@ -62,6 +62,8 @@ struct Derived {
     log: TraceLog,
     map: DeviceMap,
     stops: Ranges,
+    /// Instructions that end a run when reached, by any CPU or by one.
+    breakpoints: Vec<(u64, Option<CoreId>)>,
 }
 
 /// Where devices answer.
@@ -105,6 +107,7 @@ impl Derived {
             log: TraceLog::new(spec.cores),
             map: DeviceMap(ranges.collect()),
             stops: Ranges::default(),
+            breakpoints: Vec::new(),
         }
     }
 }
@@ -214,8 +217,7 @@ impl Machine {
     /// Writes memory without disturbing anything but the value: for loaders and debuggers.
     pub fn write_physical(&mut self, addr: PhysAddr, bytes: &[u8]) {
         self.state.ram.write_bytes(addr, bytes);
-        self.derived.code = CodeCache::default();
-        self.derived.scratch = vec![Scratch::default(); self.state.cores.len()];
+        self.forget_derived();
     }
 
     /// Physical address behind a linear one, for ring 0; `None` if nothing or no RAM is there.
@@ -247,8 +249,17 @@ impl Machine {
         self.derived.log.set_stops(self.derived.stops.clone());
     }
 
-    /// Forgets the words set by [`Machine::stop_on_write`].
+    /// Ends a run with [`Stop::Reached`] when a CPU (any, if `core` is `None`) is about to execute
+    /// the instruction at linear address `rip`.
+    pub fn stop_at(&mut self, rip: u64, core: Option<CoreId>) {
+        self.derived.breakpoints.push((rip, core));
+        self.forget_derived();
+    }
+
+    /// Forgets what [`Machine::stop_on_write`] and [`Machine::stop_at`] have set.
     pub fn clear_stops(&mut self) {
+        self.derived.breakpoints.clear();
+        self.forget_derived();
         self.derived.stops = Ranges::default();
         self.derived.log.set_stops(Ranges::default());
     }
@@ -300,9 +311,9 @@ impl Machine {
     /// The cores and, separately, what a running core needs of the rest.
     fn split(&mut self, skip: bool) -> (&mut [Core], &mut [Scratch], Parts<'_>) {
         let State { cores, ram, queue, triggers, .. } = &mut self.state;
-        let Derived { code, scratch, log, map, .. } = &mut self.derived;
+        let Derived { code, scratch, log, map, breakpoints, .. } = &mut self.derived;
         let spec = &*self.spec;
-        (cores, scratch, Parts { ram, queue, spec, log, code, triggers, map, skip })
+        (cores, scratch, Parts { ram, queue, spec, log, code, triggers, map, breakpoints, skip })
     }
 }
 

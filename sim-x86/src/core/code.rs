@@ -4,7 +4,7 @@ use crate::exec::{Access, Stall};
 use crate::ids::PhysAddr;
 use crate::mem::ram::{PAGE_BYTES, Ram};
 use crate::op::{Decoded, MAX_INSTRUCTION_BYTES, Op};
-use crate::spec::MachineSpec;
+use crate::spec::InstructionCosts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,7 +66,8 @@ impl CodeCache {
         page.ops.get(usize::from(index) - 1)
     }
 
-    /// Decodes the instruction at `rip`, which lies at `addr` on `page`.
+    /// Decodes the instruction at `rip`, which lies at `addr` on `page`. If it is `watched`, it
+    /// comes here each time it is executed.
     ///
     /// # Errors
     /// [`Stall::Unimplemented`] if the machine does not know the instruction.
@@ -76,17 +77,18 @@ impl CodeCache {
         addr: PhysAddr,
         rip: u64,
         ram: &Ram,
-        spec: &MachineSpec,
+        costs: &InstructionCosts,
+        watched: bool,
     ) -> Access<Lookup> {
         let mut bytes = [0u8; MAX_INSTRUCTION_BYTES];
         ram.read_bytes(addr, &mut bytes);
-        let op = match Op::decode(&bytes, rip, &spec.costs) {
+        let op = match Op::decode(&bytes, rip, costs) {
             Decoded::Op(op) => op,
             Decoded::NeedMore => return Err(Stall::Unimplemented),
         };
         let offset = addr.0 as usize % PAGE_BYTES;
         let code = Arc::make_mut(&mut self.pages[page]);
-        if spec.triggers.iter().any(|trigger| trigger.rip == rip) {
+        if watched {
             code.index[offset] = TRIGGER;
             return Ok(Lookup::Triggering(op));
         }

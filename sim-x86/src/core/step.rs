@@ -12,7 +12,7 @@ use crate::core::translate::{Purpose, Target, translate};
 use crate::core::{Core, NO_LINE, Note, Run, Shadow, Unit, Wait};
 use crate::event::{Event, StopCause, Want};
 use crate::exec::{Access, Bus, Exception, Flow, Stall, execute};
-use crate::ids::{LineAddr, PhysAddr};
+use crate::ids::{CoreId, LineAddr, PhysAddr};
 use crate::machine::DeviceMap;
 use crate::machine::log::TraceLog;
 use crate::mem::cache::Level;
@@ -59,6 +59,8 @@ pub struct Parts<'a> {
     pub triggers: &'a mut [u64],
     /// Which device answers where.
     pub map: &'a DeviceMap,
+    /// Instructions that end the run when reached.
+    pub breakpoints: &'a [(u64, Option<CoreId>)],
     /// Park loops that only wait.
     pub skip: bool,
 }
@@ -327,7 +329,9 @@ fn decode(
     rip: u64,
     addr: PhysAddr,
 ) -> Access<Op> {
-    let op = match parts.code.decode(scratch.page, addr, rip, parts.ram, parts.spec)? {
+    let triggers = parts.spec.triggers.iter().map(|trigger| trigger.rip);
+    let watched = triggers.chain(parts.breakpoints.iter().map(|&(at, _)| at)).any(|at| at == rip);
+    let op = match parts.code.decode(scratch.page, addr, rip, parts.ram, &parts.spec.costs, watched)? {
         Lookup::Op(op) => op,
         Lookup::Triggering(op) => {
             if !core.unit.restarting {
@@ -353,6 +357,12 @@ fn fire_triggers(core: &mut Core, parts: &mut Parts<'_>, rip: u64) {
                 parts.bus(&mut core.unit, rip).post(at, Event::Trigger { device });
             }
         }
+    }
+    let id = core.unit.id;
+    let stops = |&(stop, of): &(u64, Option<CoreId>)| stop == rip && of.is_none_or(|of| of == id);
+    if parts.breakpoints.iter().any(stops) {
+        let stop = Event::Stop { core: id, cause: StopCause::Reached };
+        parts.bus(&mut core.unit, rip).post(at, stop);
     }
 }
 

@@ -60,6 +60,8 @@ pub enum Stop {
     },
     /// A word set by [`Machine::stop_on_write`] was written.
     Written(CoreId),
+    /// An instruction set by [`Machine::stop_at`] was reached.
+    Reached(CoreId),
     /// A CPU shut down.
     TripleFault(CoreId),
     /// A CPU met an instruction that the machine does not implement; RIP points at it.
@@ -208,6 +210,7 @@ impl Machine {
             Event::Stop { core, cause } => {
                 return Some(match cause {
                     StopCause::Written => Stop::Written(core),
+                    StopCause::Reached => Stop::Reached(core),
                     StopCause::TripleFault => Stop::TripleFault(core),
                     StopCause::Unimplemented => Stop::Unimplemented(core),
                 });
