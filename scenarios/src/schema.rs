@@ -58,39 +58,45 @@ pub struct Scenario {
 
 /// Takes a scenario out of a tree; everything that is wrong with it goes to `diags`.
 pub fn decode(node: &Node, diags: &mut Diagnostics) -> Scenario {
-    let d = &mut Decoder { diags };
-    let Some(mut f) = d.structure(node, "the scenario", Some("Scenario")) else {
-        return Scenario::default();
-    };
-    let scenario = Scenario {
-        title: f.required(d, "title", |d, n| d.string(n)).unwrap_or_default(),
-        description: f.optional(d, "description", |d, n| d.string(n)),
-        seed: f
-            .optional(d, "seed", |d, n| d.uint(n, "the seed", 0..=u64::MAX))
-            .map_or(0, |seed| seed.value),
-        machine: f.optional(d, "machine", Machine::decode).unwrap_or_default(),
-        kernel: f.optional(d, "kernel", |d, n| {
-            Kernel::decode(d, n).map(|kernel| Spanned::new(kernel, n.span))
-        }),
-        devices: f
-            .optional(d, "devices", |d, n| d.map(n, "devices", Device::decode))
-            .unwrap_or_default(),
-        objects: f
-            .optional(d, "objects", |d, n| d.list(n, "file names", |d, n| d.string(n)))
-            .unwrap_or_default(),
-        image: f.optional(d, "image", |d, n| d.string(n)),
-        variables: f
-            .optional(d, "variables", |d, n| d.map(n, "variables", Variable::decode))
-            .unwrap_or_default(),
-        tasks: f
-            .optional(d, "tasks", |d, n| d.list(n, "tasks", Task::decode))
-            .unwrap_or_default(),
-        populations: f
-            .optional(d, "populations", |d, n| d.list(n, "populations", Population::decode))
-            .unwrap_or_default(),
-        until: f.optional(d, "until", verdict::conditions).unwrap_or_default(),
-        expect: f.optional(d, "expect", Expect::decode),
-    };
-    f.finish(d);
-    scenario
+    let mut decoder = Decoder { diags: std::mem::take(diags) };
+    let scenario = Scenario::decode(&mut decoder, node);
+    *diags = decoder.diags;
+    scenario.unwrap_or_default()
+}
+
+impl Scenario {
+    fn decode(d: &mut Decoder, node: &Node) -> Option<Scenario> {
+        let mut f = d.structure(node, "the scenario", Some("Scenario"))?;
+        let scenario = Scenario {
+            title: f.required(d, "title", Decoder::string).unwrap_or_default(),
+            description: f.optional(d, "description", Decoder::string),
+            seed: f
+                .optional(d, "seed", |d, n| d.uint(n, "the seed", 0..=u64::MAX))
+                .map_or(0, |seed| seed.value),
+            machine: f.optional(d, "machine", Machine::decode).unwrap_or_default(),
+            kernel: f.optional(d, "kernel", |d, n| {
+                Kernel::decode(d, n).map(|kernel| Spanned::new(kernel, n.span))
+            }),
+            devices: f
+                .optional(d, "devices", |d, n| d.map(n, "devices", Device::decode))
+                .unwrap_or_default(),
+            objects: f
+                .optional(d, "objects", |d, n| d.list(n, "file names", Decoder::string))
+                .unwrap_or_default(),
+            image: f.optional(d, "image", Decoder::string),
+            variables: f
+                .optional(d, "variables", |d, n| d.map(n, "variables", Variable::decode))
+                .unwrap_or_default(),
+            tasks: f
+                .optional(d, "tasks", |d, n| d.list(n, "tasks", Task::decode))
+                .unwrap_or_default(),
+            populations: f
+                .optional(d, "populations", |d, n| d.list(n, "populations", Population::decode))
+                .unwrap_or_default(),
+            until: f.optional(d, "until", verdict::conditions).unwrap_or_default(),
+            expect: f.optional(d, "expect", Expect::decode),
+        };
+        f.finish(d);
+        Some(scenario)
+    }
 }

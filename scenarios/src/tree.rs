@@ -24,7 +24,7 @@ pub struct Span {
 }
 
 /// Something together with the place where it was written.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spanned<T> {
     /// The thing.
     pub value: T,

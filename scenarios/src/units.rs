@@ -18,13 +18,8 @@ impl Default for Duration {
 }
 
 /// The units and the picoseconds of each (0: cycles), longest name first.
-const UNITS: [(&str, u128); 5] = [
-    ("cy", 0),
-    ("ns", 1_000),
-    ("us", 1_000_000),
-    ("ms", 1_000_000_000),
-    ("s", 1_000_000_000_000),
-];
+const UNITS: [(&str, u128); 5] =
+    [("cy", 0), ("ns", 1_000), ("us", 1_000_000), ("ms", 1_000_000_000), ("s", 1_000_000_000_000)];
 
 /// Why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -10,11 +10,11 @@ use std::ops::RangeInclusive;
 
 /// Notes what is wrong while values are taken out of nodes.
 #[derive(Debug)]
-pub(crate) struct Decoder<'a> {
-    pub(crate) diags: &'a mut Diagnostics,
+pub(crate) struct Decoder {
+    pub(crate) diags: Diagnostics,
 }
 
-impl Decoder<'_> {
+impl Decoder {
     pub(crate) fn error(&mut self, span: Span, message: impl Into<String>, help: Option<String>) {
         self.diags.error(span, message, help);
     }
@@ -226,9 +226,7 @@ impl Decoder<'_> {
         names: &[&str],
     ) -> Option<(Name, Fields<'n>)> {
         let (name, items) = match &node.value {
-            Value::Word(word) => {
-                (Spanned::new(word.clone(), node.span), Items::Positional(&[]))
-            }
+            Value::Word(word) => (Spanned::new(word.clone(), node.span), Items::Positional(&[])),
             Value::Struct(Some(name), fields) => (name.clone(), Items::Named(fields)),
             Value::Tuple(Some(name), items) => (name.clone(), Items::Positional(items)),
             _ => {
@@ -284,9 +282,9 @@ impl<'n> Fields<'n> {
     /// A field that may be left out.
     pub(crate) fn optional<T>(
         &mut self,
-        d: &mut Decoder<'_>,
+        d: &mut Decoder,
         name: &'static str,
-        decode: impl FnOnce(&mut Decoder<'_>, &'n Node) -> Option<T>,
+        decode: impl FnOnce(&mut Decoder, &'n Node) -> Option<T>,
     ) -> Option<T> {
         self.node(name).and_then(|node| decode(d, node))
     }
@@ -294,9 +292,9 @@ impl<'n> Fields<'n> {
     /// A field that must be there.
     pub(crate) fn required<T>(
         &mut self,
-        d: &mut Decoder<'_>,
+        d: &mut Decoder,
         name: &'static str,
-        decode: impl FnOnce(&mut Decoder<'_>, &'n Node) -> Option<T>,
+        decode: impl FnOnce(&mut Decoder, &'n Node) -> Option<T>,
     ) -> Option<T> {
         match self.node(name) {
             Some(node) => decode(d, node),
@@ -309,7 +307,7 @@ impl<'n> Fields<'n> {
     }
 
     /// Notes fields that nobody asked for and fields given twice.
-    pub(crate) fn finish(self, d: &mut Decoder<'_>) {
+    pub(crate) fn finish(self, d: &mut Decoder) {
         match self.items {
             Items::Named(fields) => {
                 for (index, (name, _)) in fields.iter().enumerate() {

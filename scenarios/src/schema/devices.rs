@@ -136,7 +136,7 @@ pub struct Stall {
 }
 
 impl Device {
-    pub(super) fn decode(d: &mut Decoder<'_>, name: &Name, node: &Node) -> Option<Device> {
+    pub(super) fn decode(d: &mut Decoder, name: &Name, node: &Node) -> Option<Device> {
         let (kind, mut f) = d.variant(node, "a device", &["Hba", "Irq", "Stall"])?;
         let device = match kind.value.as_str() {
             "Hba" => Hba::decode(d, &mut f).map(DeviceKind::Hba),
@@ -149,33 +149,33 @@ impl Device {
 }
 
 /// A CPU's number; whether the machine has it is checked later.
-pub(super) fn cpu(d: &mut Decoder<'_>, node: &Node) -> Option<Spanned<u64>> {
+pub(super) fn cpu(d: &mut Decoder, node: &Node) -> Option<Spanned<u64>> {
     d.uint(node, "a CPU's number", 0..=u64::from(u32::MAX))
 }
 
-fn vector(d: &mut Decoder<'_>, node: &Node) -> Option<Spanned<u64>> {
+fn vector(d: &mut Decoder, node: &Node) -> Option<Spanned<u64>> {
     d.uint(node, "a device's vector (0x41 to 0xdf)", 0x41..=0xdf)
 }
 
-fn count(d: &mut Decoder<'_>, node: &Node) -> Option<Spanned<u64>> {
+fn count(d: &mut Decoder, node: &Node) -> Option<Spanned<u64>> {
     d.uint(node, "this count", 1..=u64::MAX)
 }
 
 impl Hba {
     /// Missing fields are noted and stand at a default, so that the rest is still checked.
-    fn decode(d: &mut Decoder<'_>, f: &mut Fields<'_>) -> Option<Hba> {
+    fn decode(d: &mut Decoder, f: &mut Fields<'_>) -> Option<Hba> {
         Some(Hba {
             irq_cpu: f.required(d, "irq_cpu", cpu).unwrap_or_default(),
             firmware_latency: f
                 .required(d, "firmware_latency", Latency::decode)
                 .unwrap_or_default(),
             vector: f.optional(d, "vector", vector),
-            msi: f.optional(d, "msi", |d, n| d.bool(n)).is_none_or(|b| b.value),
-            interrupt_latency: f.optional(d, "interrupt_latency", |d, n| d.duration(n)),
+            msi: f.optional(d, "msi", Decoder::bool).is_none_or(|b| b.value),
+            interrupt_latency: f.optional(d, "interrupt_latency", Decoder::duration),
             coalescing: f.optional(d, "coalescing", coalescing),
-            reset_time: f.optional(d, "reset_time", |d, n| d.duration(n)),
+            reset_time: f.optional(d, "reset_time", Decoder::duration),
             first_use_uninitialised: f
-                .optional(d, "first_use_uninitialised", |d, n| d.bool(n))
+                .optional(d, "first_use_uninitialised", Decoder::bool)
                 .is_some_and(|b| b.value),
             initial_uses: f
                 .optional(d, "initial_uses", |d, n| d.uint(n, "earlier uses", 0..=0xffff))
@@ -184,16 +184,16 @@ impl Hba {
     }
 }
 
-fn coalescing(d: &mut Decoder<'_>, node: &Node) -> Option<(u64, Spanned<Duration>)> {
+fn coalescing(d: &mut Decoder, node: &Node) -> Option<(u64, Spanned<Duration>)> {
     let mut f = d.structure(node, "interrupt coalescing", None)?;
     let depth = f.required(d, "depth", count);
-    let timeout = f.required(d, "timeout", |d, n| d.positive(n));
+    let timeout = f.required(d, "timeout", Decoder::positive);
     f.finish(d);
     Some((depth?.value, timeout?))
 }
 
 impl IrqLine {
-    fn decode(d: &mut Decoder<'_>, f: &mut Fields<'_>) -> Option<IrqLine> {
+    fn decode(d: &mut Decoder, f: &mut Fields<'_>) -> Option<IrqLine> {
         Some(IrqLine {
             cpu: f.required(d, "cpu", cpu).unwrap_or_default(),
             at: f.required(d, "at", Arrivals::decode).unwrap_or(Arrivals::At(Vec::new())),
@@ -201,16 +201,14 @@ impl IrqLine {
                 .required(d, "handler", Handler::decode)
                 .unwrap_or(Handler::Script(Vec::new())),
             vector: f.optional(d, "vector", vector),
-            irqs_disabled: f
-                .optional(d, "irqs_disabled", |d, n| d.bool(n))
-                .is_some_and(|b| b.value),
+            irqs_disabled: f.optional(d, "irqs_disabled", Decoder::bool).is_some_and(|b| b.value),
             limit: f.optional(d, "limit", count).map(|n| n.value),
         })
     }
 }
 
 impl Handler {
-    fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Handler> {
+    fn decode(d: &mut Decoder, node: &Node) -> Option<Handler> {
         match node.value {
             Value::Str(_) => d.string(node).map(Handler::Symbol),
             _ => d.list(node, "kernel operations", KernelOp::decode).map(Handler::Script),
@@ -219,7 +217,7 @@ impl Handler {
 }
 
 impl Stall {
-    fn decode(d: &mut Decoder<'_>, f: &mut Fields<'_>) -> Option<Stall> {
+    fn decode(d: &mut Decoder, f: &mut Fields<'_>) -> Option<Stall> {
         Some(Stall {
             at: f.required(d, "at", Arrivals::decode).unwrap_or(Arrivals::At(Vec::new())),
             duration: f.required(d, "duration", Latency::decode).unwrap_or_default(),
@@ -236,26 +234,26 @@ impl Default for Latency {
 }
 
 impl Latency {
-    pub(super) fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Latency> {
+    pub(super) fn decode(d: &mut Decoder, node: &Node) -> Option<Latency> {
         const NAMES: [&str; 5] = ["Constant", "Uniform", "Normal", "LogNormal", "Listed"];
         if matches!(node.value, Value::Str(_) | Value::Int(_) | Value::Float(_)) {
             return d.duration(node).map(Latency::Constant);
         }
         let (name, mut f) = d.variant(node, "a latency", &NAMES)?;
         let latency = match name.value.as_str() {
-            "Constant" => f.required(d, "value", |d, n| d.duration(n)).map(Latency::Constant),
+            "Constant" => f.required(d, "value", Decoder::duration).map(Latency::Constant),
             "Uniform" => {
-                let lo = f.required(d, "lo", |d, n| d.duration(n));
-                let hi = f.required(d, "hi", |d, n| d.duration(n));
+                let lo = f.required(d, "lo", Decoder::duration);
+                let hi = f.required(d, "hi", Decoder::duration);
                 lo.zip(hi).map(|(lo, hi)| Latency::Uniform(lo, hi))
             }
             "Normal" => {
-                let mean = f.required(d, "mean", |d, n| d.duration(n));
-                let sd = f.required(d, "sd", |d, n| d.duration(n));
+                let mean = f.required(d, "mean", Decoder::duration);
+                let sd = f.required(d, "sd", Decoder::duration);
                 mean.zip(sd).map(|(mean, sd)| Latency::Normal(mean, sd))
             }
             "LogNormal" => {
-                let median = f.required(d, "median", |d, n| d.positive(n));
+                let median = f.required(d, "median", Decoder::positive);
                 let sigma = f.required(d, "sigma", |d, n| d.float(n, "sigma"));
                 median.zip(sigma).map(|(median, sigma)| Latency::LogNormal(median, sigma.value))
             }
@@ -266,8 +264,8 @@ impl Latency {
     }
 }
 
-fn durations(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<Spanned<Duration>>> {
-    let list = d.list(node, "durations", |d, n| d.duration(n))?;
+fn durations(d: &mut Decoder, node: &Node) -> Option<Vec<Spanned<Duration>>> {
+    let list = d.list(node, "durations", Decoder::duration)?;
     if matches!(&node.value, Value::List(items) if items.is_empty()) {
         d.error(node.span, "this list must not be empty", None);
         return None;
@@ -276,7 +274,7 @@ fn durations(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<Spanned<Duration>>>
 }
 
 impl Arrivals {
-    fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Arrivals> {
+    fn decode(d: &mut Decoder, node: &Node) -> Option<Arrivals> {
         const NAMES: [&str; 4] = ["At", "Every", "Poisson", "OnReach"];
         if matches!(node.value, Value::Str(_) | Value::Int(_)) {
             return d.duration(node).map(|at| Arrivals::At(vec![at]));
@@ -285,13 +283,13 @@ impl Arrivals {
         let arrivals = match name.value.as_str() {
             "At" => f.required(d, "times", times).map(Arrivals::At),
             "Every" => {
-                let period = f.required(d, "period", |d, n| d.positive(n));
-                let first = f.optional(d, "first", |d, n| d.duration(n));
+                let period = f.required(d, "period", Decoder::positive);
+                let first = f.optional(d, "first", Decoder::duration);
                 period.map(|period| Arrivals::Every { period, first })
             }
             "Poisson" => {
-                let mean = f.required(d, "mean", |d, n| d.positive(n));
-                let first = f.optional(d, "first", |d, n| d.duration(n));
+                let mean = f.required(d, "mean", Decoder::positive);
+                let first = f.optional(d, "first", Decoder::duration);
                 mean.map(|mean| Arrivals::Poisson { mean, first })
             }
             _ => Arrivals::on_reach(d, &mut f),
@@ -300,8 +298,8 @@ impl Arrivals {
         arrivals
     }
 
-    fn on_reach(d: &mut Decoder<'_>, f: &mut Fields<'_>) -> Option<Arrivals> {
-        let symbol = f.required(d, "symbol", |d, n| d.string(n));
+    fn on_reach(d: &mut Decoder, f: &mut Fields<'_>) -> Option<Arrivals> {
+        let symbol = f.required(d, "symbol", Decoder::string);
         let cpu = f.optional(d, "cpu", cpu);
         let offset = f.optional(d, "offset", |d, n| d.uint(n, "an offset", 0..=0xff_ffff));
         let nth = f.optional(d, "nth", count);
@@ -317,7 +315,7 @@ impl Arrivals {
 }
 
 /// One duration or an ascending list of them.
-fn times(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<Spanned<Duration>>> {
+fn times(d: &mut Decoder, node: &Node) -> Option<Vec<Spanned<Duration>>> {
     if matches!(node.value, Value::Str(_) | Value::Int(_)) {
         return d.duration(node).map(|at| vec![at]);
     }
@@ -347,13 +345,13 @@ pub enum VariableKind {
 }
 
 impl Variable {
-    pub(super) fn decode(d: &mut Decoder<'_>, name: &Name, node: &Node) -> Option<Variable> {
+    pub(super) fn decode(d: &mut Decoder, name: &Name, node: &Node) -> Option<Variable> {
         const NAMES: [&str; 4] = ["Lock", "Word", "Completion", "Mutex"];
         let (kind, mut f) = d.variant(node, "a kind of variable", &NAMES)?;
         let kind = match kind.value.as_str() {
             "Lock" => VariableKind::Lock,
             "Word" => {
-                let value = f.optional(d, "value", |d, n| d.word(n));
+                let value = f.optional(d, "value", Decoder::word);
                 VariableKind::Word(value.map_or(0, |word| word.value))
             }
             "Completion" => VariableKind::Completion,

@@ -117,7 +117,7 @@ const IDLES: [(&str, Idle); 3] = [("Hlt", Idle::Hlt), ("Mwait", Idle::Mwait), ("
 const REACTIONS: [(&str, OnLockup); 2] = [("Panic", OnLockup::Panic), ("Warn", OnLockup::Warn)];
 
 impl Kernel {
-    pub(super) fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Kernel> {
+    pub(super) fn decode(d: &mut Decoder, node: &Node) -> Option<Kernel> {
         let default = Kernel::default();
         let mut f = d.structure(node, "the kernel's settings", None)?;
         let mut hung_task_panic = default.hung_task_panic;
@@ -137,13 +137,11 @@ impl Kernel {
                 None => default.hung_task,
             },
             hung_task_panic,
-            kdump: f.optional(d, "kdump", |d, n| d.bool(n)).is_none_or(|b| b.value),
+            kdump: f.optional(d, "kdump", Decoder::bool).is_none_or(|b| b.value),
             idle: f
                 .optional(d, "idle", |d, n| d.choice(n, "a way to idle", &IDLES))
                 .map_or(default.idle, |choice| choice.value),
-            skewed_ticks: f
-                .optional(d, "skewed_ticks", |d, n| d.bool(n))
-                .is_none_or(|b| b.value),
+            skewed_ticks: f.optional(d, "skewed_ticks", Decoder::bool).is_none_or(|b| b.value),
         };
         f.finish(d);
         Some(Kernel { hung_task_panic, ..kernel })
@@ -155,15 +153,15 @@ fn is_off(node: &Node) -> bool {
 }
 
 impl Watchdog {
-    fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Watchdog> {
+    fn decode(d: &mut Decoder, node: &Node) -> Option<Watchdog> {
         let default = Watchdog::default();
         let mut f = d.structure(node, "the watchdog", None)?;
-        let reaction = |d: &mut Decoder<'_>, n| d.choice(n, "a reaction", &REACTIONS);
+        let reaction = |d: &mut Decoder, n| d.choice(n, "a reaction", &REACTIONS);
         let watchdog = Watchdog {
-            thresh: f.optional(d, "thresh", |d, n| d.positive(n)).unwrap_or(default.thresh),
-            nmi_period: f.optional(d, "nmi_period", |d, n| d.positive(n)),
-            soft: f.optional(d, "soft", |d, n| d.bool(n)).is_none_or(|b| b.value),
-            hard: f.optional(d, "hard", |d, n| d.bool(n)).is_none_or(|b| b.value),
+            thresh: f.optional(d, "thresh", Decoder::positive).unwrap_or(default.thresh),
+            nmi_period: f.optional(d, "nmi_period", Decoder::positive),
+            soft: f.optional(d, "soft", Decoder::bool).is_none_or(|b| b.value),
+            hard: f.optional(d, "hard", Decoder::bool).is_none_or(|b| b.value),
             on_hard_lockup: f
                 .optional(d, "on_hard_lockup", reaction)
                 .map_or(default.on_hard_lockup, |choice| choice.value),
@@ -176,10 +174,10 @@ impl Watchdog {
     }
 }
 
-fn hung_task(d: &mut Decoder<'_>, node: &Node, panic: &mut bool) -> Option<Spanned<Duration>> {
+fn hung_task(d: &mut Decoder, node: &Node, panic: &mut bool) -> Option<Spanned<Duration>> {
     let mut f = d.structure(node, "the hung-task detector", None)?;
-    let timeout = f.optional(d, "timeout", |d, n| d.positive(n));
-    *panic = f.optional(d, "panic", |d, n| d.bool(n)).is_some_and(|b| b.value);
+    let timeout = f.optional(d, "timeout", Decoder::positive);
+    *panic = f.optional(d, "panic", Decoder::bool).is_some_and(|b| b.value);
     f.finish(d);
     timeout
 }

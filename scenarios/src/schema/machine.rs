@@ -42,13 +42,13 @@ pub enum OverrideValue {
 }
 
 impl Machine {
-    pub(super) fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Machine> {
+    pub(super) fn decode(d: &mut Decoder, node: &Node) -> Option<Machine> {
         let mut f = d.structure(node, "the machine", None)?;
         let mut machine = Machine {
-            preset: f.optional(d, "preset", |d, n| d.string(n)),
+            preset: f.optional(d, "preset", Decoder::string),
             cores: f.optional(d, "cores", |d, n| d.uint(n, "the number of CPUs", 1..=255)),
             clock: f.optional(d, "clock", clock),
-            x2apic: f.optional(d, "x2apic", |d, n| d.bool(n)),
+            x2apic: f.optional(d, "x2apic", Decoder::bool),
             overrides: Vec::new(),
         };
         for name in ["topology", "memory", "costs", "interrupts"] {
@@ -66,11 +66,9 @@ impl Machine {
 }
 
 impl OverrideValue {
-    fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Spanned<OverrideValue>> {
+    fn decode(d: &mut Decoder, node: &Node) -> Option<Spanned<OverrideValue>> {
         let value = match &node.value {
-            Value::Int(_) => {
-                OverrideValue::Number(d.uint(node, "this value", 0..=u64::MAX)?.value)
-            }
+            Value::Int(_) => OverrideValue::Number(d.uint(node, "this value", 0..=u64::MAX)?.value),
             Value::Str(_) => OverrideValue::Duration(d.duration(node)?.value),
             Value::List(items) | Value::Tuple(None, items) => {
                 let items = items.iter().filter_map(|item| OverrideValue::decode(d, item));
@@ -96,7 +94,7 @@ impl OverrideValue {
 }
 
 /// A clock rate: Hz as a whole number, or `"2.93GHz"`.
-fn clock(d: &mut Decoder<'_>, node: &Node) -> Option<Spanned<u64>> {
+fn clock(d: &mut Decoder, node: &Node) -> Option<Spanned<u64>> {
     const RANGE: std::ops::RangeInclusive<u64> = 1_000_000..=100_000_000_000;
     let Value::Str(text) = &node.value else {
         return d.uint(node, "the clock in Hz", RANGE);

@@ -34,12 +34,21 @@ pub enum UserOp {
     Ioctl(Spanned<String>, Submit),
     /// `ioctl(TCGETS)` on a terminal, under the Big Kernel Lock.
     TtyIoctl,
+    /// `ioctl` on a file of a driver without `unlocked_ioctl`: `vfs_ioctl` takes the Big Kernel
+    /// Lock for it.
+    LegacyIoctl,
     /// `fcntl(F_SETLK)`, under the Big Kernel Lock.
     Fcntl,
-    /// `read` on a file whose driver takes the Big Kernel Lock.
+    /// `flock`, under the Big Kernel Lock.
+    Flock,
+    /// `open` of a misc device, under the Big Kernel Lock.
+    Open,
+    /// `execve`, which takes the Big Kernel Lock (and finds no program).
+    Exec,
+    /// `read` from a terminal, under the Big Kernel Lock.
     Read,
-    /// `write` on a file whose driver takes the Big Kernel Lock.
-    Write,
+    /// `write` to a terminal, under the Big Kernel Lock.
+    Write(String),
     /// Holds the Big Kernel Lock for this long.
     HoldBkl(Spanned<Duration>),
     /// `mmap` of this many pages.
@@ -71,11 +80,15 @@ pub enum UserOp {
 }
 
 /// Names of [`UserOp`]s.
-const USER_OPS: [&str; 20] = [
+const USER_OPS: [&str; 24] = [
     "Compute",
     "Ioctl",
     "TtyIoctl",
+    "LegacyIoctl",
     "Fcntl",
+    "Flock",
+    "Open",
+    "Exec",
     "Read",
     "Write",
     "HoldBkl",
@@ -117,40 +130,44 @@ const MPT_FUNCTIONS: [(&str, u8); 18] = [
 ];
 
 /// A repeat count.
-fn times(d: &mut Decoder<'_>, node: &Node) -> Option<Spanned<u64>> {
+fn times(d: &mut Decoder, node: &Node) -> Option<Spanned<u64>> {
     d.uint(node, "the number of repetitions", 0..=u64::from(u32::MAX))
 }
 
-fn pages(d: &mut Decoder<'_>, f: &mut Fields<'_>) -> u64 {
+fn pages(d: &mut Decoder, f: &mut Fields<'_>) -> u64 {
     f.required(d, "pages", |d, n| d.uint(n, "the number of pages", 1..=65_536))
         .map_or(1, |pages| pages.value)
 }
 
 impl UserOp {
-    pub(super) fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Spanned<UserOp>> {
+    pub(super) fn decode(d: &mut Decoder, node: &Node) -> Option<Spanned<UserOp>> {
         let (name, mut f) = d.variant(node, "an operation", &USER_OPS)?;
         let op = match name.value.as_str() {
             "Ioctl" => {
-                let device = f.required(d, "device", |d, n| d.string(n));
+                let device = f.required(d, "device", Decoder::string);
                 let command = f.required(d, "command", Submit::decode);
                 device.zip(command).map(|(device, command)| UserOp::Ioctl(device, command))
             }
             "TtyIoctl" => Some(UserOp::TtyIoctl),
             "Fcntl" => Some(UserOp::Fcntl),
             "Read" => Some(UserOp::Read),
-            "Write" => Some(UserOp::Write),
+            "LegacyIoctl" => Some(UserOp::LegacyIoctl),
+            "Flock" => Some(UserOp::Flock),
+            "Open" => Some(UserOp::Open),
+            "Exec" => Some(UserOp::Exec),
+            "Write" => f.required(d, "text", Decoder::string).map(|text| UserOp::Write(text.value)),
             "Yield" => Some(UserOp::Yield),
             "GetPid" => Some(UserOp::GetPid),
             "Mmap" => Some(UserOp::Mmap(pages(d, &mut f))),
             "Munmap" => Some(UserOp::Munmap(pages(d, &mut f))),
             "Mprotect" => Some(UserOp::Mprotect(pages(d, &mut f))),
-            "Log" => f.required(d, "text", |d, n| d.string(n)).map(|text| UserOp::Log(text.value)),
+            "Log" => f.required(d, "text", Decoder::string).map(|text| UserOp::Log(text.value)),
             "Exit" => {
                 let code = f.optional(d, "code", |d, n| d.uint(n, "an exit code", 0..=255));
                 Some(UserOp::Exit(code.map_or(0, |code| code.value)))
             }
             "Syscall" => {
-                let number = f.required(d, "number", |d, n| d.word(n));
+                let number = f.required(d, "number", Decoder::word);
                 let args = f.optional(d, "args", syscall_args).unwrap_or_default();
                 number.map(|number| UserOp::Syscall(number.value, args))
             }
@@ -167,26 +184,24 @@ impl UserOp {
     }
 
     /// Operations whose one field is a duration.
-    fn timed(d: &mut Decoder<'_>, name: &str, f: &mut Fields<'_>) -> Option<UserOp> {
+    fn timed(d: &mut Decoder, name: &str, f: &mut Fields<'_>) -> Option<UserOp> {
         match name {
-            "EpollWait" => {
-                Some(UserOp::EpollWait(f.optional(d, "timeout", |d, n| d.duration(n))))
-            }
+            "EpollWait" => Some(UserOp::EpollWait(f.optional(d, "timeout", Decoder::duration))),
             "Uninterruptible" => {
-                Some(UserOp::Uninterruptible(f.optional(d, "timeout", |d, n| d.positive(n))))
+                Some(UserOp::Uninterruptible(f.optional(d, "timeout", Decoder::positive)))
             }
-            "Compute" => f.required(d, "time", |d, n| d.duration(n)).map(UserOp::Compute),
-            "HoldBkl" => f.required(d, "time", |d, n| d.duration(n)).map(UserOp::HoldBkl),
-            _ => f.required(d, "time", |d, n| d.duration(n)).map(UserOp::Sleep),
+            "Compute" => f.required(d, "time", Decoder::duration).map(UserOp::Compute),
+            "HoldBkl" => f.required(d, "time", Decoder::duration).map(UserOp::HoldBkl),
+            _ => f.required(d, "time", Decoder::duration).map(UserOp::Sleep),
         }
     }
 }
 
-fn body(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<Spanned<UserOp>>> {
+fn body(d: &mut Decoder, node: &Node) -> Option<Vec<Spanned<UserOp>>> {
     d.list(node, "operations", UserOp::decode)
 }
 
-fn syscall_args(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<u64>> {
+fn syscall_args(d: &mut Decoder, node: &Node) -> Option<Vec<u64>> {
     let args = d.list(node, "arguments", |d, n| d.word(n).map(|word| word.value))?;
     if args.len() > 6 {
         d.error(node.span, "a system call takes at most 6 arguments", None);
@@ -195,14 +210,14 @@ fn syscall_args(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<u64>> {
 }
 
 impl Submit {
-    fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Submit> {
+    fn decode(d: &mut Decoder, node: &Node) -> Option<Submit> {
         let (_, mut f) = d.variant(node, "a command", &["MptCommand"])?;
-        let size = |d: &mut Decoder<'_>, n: &Node| d.uint(n, "a buffer's size", 0..=65_536);
+        let size = |d: &mut Decoder, n: &Node| d.uint(n, "a buffer's size", 0..=65_536);
         let ten_seconds = Duration::Picos(10_000_000_000_000);
         let submit = Submit {
             function: f.required(d, "function", function).unwrap_or_default(),
             timeout: f
-                .optional(d, "timeout", |d, n| d.positive(n))
+                .optional(d, "timeout", Decoder::positive)
                 .unwrap_or(Spanned::new(ten_seconds, node.span)),
             data_in: f.optional(d, "data_in", size).map_or(0, |n| n.value),
             data_out: f.optional(d, "data_out", size).map_or(0, |n| n.value),
@@ -212,7 +227,7 @@ impl Submit {
     }
 }
 
-fn function(d: &mut Decoder<'_>, node: &Node) -> Option<Spanned<MptFunction>> {
+fn function(d: &mut Decoder, node: &Node) -> Option<Spanned<MptFunction>> {
     if matches!(node.value, Value::Int(_)) {
         let code = d.uint(node, "an MPI function", 0..=255)?;
         return Some(Spanned::new(MptFunction(code.value as u8), node.span));

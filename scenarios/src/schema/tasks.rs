@@ -66,15 +66,15 @@ pub struct Population {
 }
 
 impl Task {
-    pub(super) fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Task> {
+    pub(super) fn decode(d: &mut Decoder, node: &Node) -> Option<Task> {
         let mut f = d.structure(node, "a task", None)?;
         let task = Task {
             comm: f.required(d, "comm", comm).unwrap_or_default(),
             pid: f.optional(d, "pid", |d, n| d.uint(n, "a process id", 1..=0x3f_ffff)),
             cpu: f.required(d, "cpu", cpu).unwrap_or_default(),
-            at: f.optional(d, "at", |d, n| d.duration(n)),
-            mm: f.optional(d, "mm", |d, n| d.string(n)),
-            fifo: f.optional(d, "fifo", |d, n| d.bool(n)).is_some_and(|b| b.value),
+            at: f.optional(d, "at", Decoder::duration),
+            mm: f.optional(d, "mm", Decoder::string),
+            fifo: f.optional(d, "fifo", Decoder::bool).is_some_and(|b| b.value),
             program: Program::decode(d, &mut f),
             span: node.span,
         };
@@ -84,7 +84,7 @@ impl Task {
 }
 
 impl Population {
-    pub(super) fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Population> {
+    pub(super) fn decode(d: &mut Decoder, node: &Node) -> Option<Population> {
         let mut f = d.structure(node, "a population", None)?;
         let population = Population {
             comm: f.required(d, "comm", comm).unwrap_or_default(),
@@ -92,8 +92,8 @@ impl Population {
                 .required(d, "count", |d, n| d.uint(n, "the number of tasks", 0..=100_000))
                 .unwrap_or_default(),
             cpus: f.optional(d, "cpus", Cpus::decode).unwrap_or_default(),
-            at: f.optional(d, "at", |d, n| d.duration(n)),
-            mm: f.optional(d, "mm", |d, n| d.string(n)),
+            at: f.optional(d, "at", Decoder::duration),
+            mm: f.optional(d, "mm", Decoder::string),
             program: Program::decode(d, &mut f),
             span: node.span,
         };
@@ -103,7 +103,7 @@ impl Population {
 }
 
 impl Cpus {
-    fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Cpus> {
+    fn decode(d: &mut Decoder, node: &Node) -> Option<Cpus> {
         match &node.value {
             Value::Word(word) if word == "All" => Some(Cpus::All),
             Value::List(items) if !items.is_empty() => d.list(node, "CPUs", cpu).map(Cpus::Listed),
@@ -117,10 +117,10 @@ impl Cpus {
 }
 
 impl Program {
-    fn decode(d: &mut Decoder<'_>, f: &mut Fields<'_>) -> Program {
+    fn decode(d: &mut Decoder, f: &mut Fields<'_>) -> Program {
         let run = f.node("run");
         let kernel = f.node("kernel");
-        let arg = f.optional(d, "arg", |d, n| d.word(n));
+        let arg = f.optional(d, "arg", Decoder::word);
         if let (Some(run), Some(_)) = (run, kernel) {
             let help = Some("remove `run` or `kernel`".to_owned());
             d.error(run.span, "a task runs either in ring 3 or in the kernel, not both", help);
@@ -148,7 +148,7 @@ impl Program {
 }
 
 /// A command name: `TASK_COMM_LEN` is 16 with the final NUL.
-fn comm(d: &mut Decoder<'_>, node: &Node) -> Option<Spanned<String>> {
+fn comm(d: &mut Decoder, node: &Node) -> Option<Spanned<String>> {
     let name = d.string(node)?;
     if name.value.is_empty() || name.value.len() > 15 || name.value.contains('\0') {
         let help = Some("the kernel keeps 15 bytes".to_owned());

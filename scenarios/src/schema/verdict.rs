@@ -111,7 +111,7 @@ const FINDINGS: [(&str, FindingKind); 11] = [
 ];
 
 /// One condition or `AnyOf([…])`.
-pub(super) fn conditions(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<Spanned<Condition>>> {
+pub(super) fn conditions(d: &mut Decoder, node: &Node) -> Option<Vec<Spanned<Condition>>> {
     if let Value::Tuple(Some(name), items) = &node.value
         && name.value == "AnyOf"
     {
@@ -125,22 +125,22 @@ pub(super) fn conditions(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<Spanned
 }
 
 impl Condition {
-    fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Spanned<Condition>> {
+    fn decode(d: &mut Decoder, node: &Node) -> Option<Spanned<Condition>> {
         const NAMES: [&str; 7] =
             ["Panic", "Time", "AllTasksDone", "Exit", "Written", "Reached", "AnyOf"];
         let (name, mut f) = d.variant(node, "a condition", &NAMES)?;
         let condition = match name.value.as_str() {
             "Panic" => Some(Condition::Panic),
-            "Time" => f.required(d, "time", |d, n| d.positive(n)).map(Condition::Time),
+            "Time" => f.required(d, "time", Decoder::positive).map(Condition::Time),
             "AllTasksDone" => Some(Condition::AllTasksDone),
             "Exit" => Some(Condition::Exit),
             "Written" => {
-                let variable = f.required(d, "variable", |d, n| d.string(n));
-                let value = f.optional(d, "value", |d, n| d.word(n));
+                let variable = f.required(d, "variable", Decoder::string);
+                let value = f.optional(d, "value", Decoder::word);
                 variable.map(|v| Condition::Written(v, value.map(|value| value.value)))
             }
             "Reached" => {
-                let symbol = f.required(d, "symbol", |d, n| d.string(n));
+                let symbol = f.required(d, "symbol", Decoder::string);
                 let cpu = f.optional(d, "cpu", cpu);
                 symbol.map(|symbol| Condition::Reached(symbol, cpu))
             }
@@ -155,13 +155,13 @@ impl Condition {
 }
 
 impl Expect {
-    pub(super) fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Expect> {
+    pub(super) fn decode(d: &mut Decoder, node: &Node) -> Option<Expect> {
         if !matches!(node.value, Value::Struct(None, _) | Value::Unit) {
             let finding = ExpectedFinding::decode(d, node)?;
             return Some(Expect { finding: Some(finding), ..Expect::default() });
         }
         let mut f = d.structure(node, "the expectation", None)?;
-        let texts = |d: &mut Decoder<'_>, n: &Node| {
+        let texts = |d: &mut Decoder, n: &Node| {
             d.list(n, "texts", |d, n| d.string(n).map(|text| text.value))
         };
         let expect = Expect {
@@ -182,7 +182,7 @@ impl Expect {
 }
 
 impl ExpectedFinding {
-    fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<ExpectedFinding> {
+    fn decode(d: &mut Decoder, node: &Node) -> Option<ExpectedFinding> {
         let names: Vec<&str> = FINDINGS.iter().map(|&(name, _)| name).collect();
         let (name, mut f) = d.variant(node, "a finding", &names)?;
         let kind = FINDINGS.iter().find(|(known, _)| *known == name.value)?.1;
@@ -193,7 +193,7 @@ impl ExpectedFinding {
             text: None,
         };
         if kind == FindingKind::Panic {
-            finding.text = f.optional(d, "text", |d, n| d.string(n)).map(|text| text.value);
+            finding.text = f.optional(d, "text", Decoder::string).map(|text| text.value);
         }
         if kind != FindingKind::Ok {
             finding.cpu = f.optional(d, "cpu", cpu);

@@ -61,9 +61,7 @@ impl<'a> Reader<'a> {
 
     fn unexpected(&self, expected: &str) -> SyntaxError {
         match self.peek() {
-            None => {
-                self.error_at(self.at, self.at, format!("expected {expected}, found the end"))
-            }
+            None => self.error_at(self.at, self.at, format!("expected {expected}, found the end")),
             Some(c) => {
                 let end = self.at + c.len_utf8();
                 self.error_at(self.at, end, format!("expected {expected}, found `{c}`"))

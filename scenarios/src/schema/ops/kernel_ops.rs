@@ -171,16 +171,14 @@ fn names() -> Vec<&'static str> {
     objects.chain(plain).chain(OTHER_OPS).chain(["Repeat"]).collect()
 }
 
-fn body(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<Spanned<KernelOp>>> {
+fn body(d: &mut Decoder, node: &Node) -> Option<Vec<Spanned<KernelOp>>> {
     d.list(node, "kernel operations", KernelOp::decode)
 }
 
 impl Argument {
-    fn decode(d: &mut Decoder<'_>, node: &Node) -> Option<Argument> {
+    fn decode(d: &mut Decoder, node: &Node) -> Option<Argument> {
         match &node.value {
-            Value::Str(name) => {
-                Some(Argument::Address(Spanned::new(name.clone(), node.span)))
-            }
+            Value::Str(name) => Some(Argument::Address(Spanned::new(name.clone(), node.span))),
             Value::Word(word) if word == "Result" => Some(Argument::Result),
             Value::Int(_) => d.word(node).map(|word| Argument::Number(word.value)),
             _ => {
@@ -193,14 +191,11 @@ impl Argument {
 }
 
 impl KernelOp {
-    pub(in crate::schema) fn decode(
-        d: &mut Decoder<'_>,
-        node: &Node,
-    ) -> Option<Spanned<KernelOp>> {
+    pub(in crate::schema) fn decode(d: &mut Decoder, node: &Node) -> Option<Spanned<KernelOp>> {
         let (name, mut f) = d.variant(node, "a kernel operation", &names())?;
         let name = name.value.as_str();
         let op = if let Some((_, op)) = OBJECT_OPS.iter().find(|(known, _)| *known == name) {
-            f.required(d, "object", |d, n| d.string(n)).map(|object| KernelOp::Object(*op, object))
+            f.required(d, "object", Decoder::string).map(|object| KernelOp::Object(*op, object))
         } else if let Some((_, op)) = PLAIN_OPS.iter().find(|(known, _)| *known == name) {
             Some(op.clone())
         } else {
@@ -211,13 +206,13 @@ impl KernelOp {
     }
 
     /// Calls, loops, time and messages.
-    fn control(d: &mut Decoder<'_>, name: &str, f: &mut Fields<'_>) -> Option<KernelOp> {
+    fn control(d: &mut Decoder, name: &str, f: &mut Fields<'_>) -> Option<KernelOp> {
         let op = match name {
-            "Compute" => KernelOp::Compute(f.required(d, "time", |d, n| d.duration(n))?),
-            "Delay" => KernelOp::Delay(f.required(d, "time", |d, n| d.duration(n))?),
-            "Sleep" => KernelOp::Sleep(f.required(d, "time", |d, n| d.duration(n))?),
-            "Log" => KernelOp::Log(f.required(d, "text", |d, n| d.string(n))?.value),
-            "Panic" => KernelOp::Panic(f.required(d, "text", |d, n| d.string(n))?.value),
+            "Compute" => KernelOp::Compute(f.required(d, "time", Decoder::duration)?),
+            "Delay" => KernelOp::Delay(f.required(d, "time", Decoder::duration)?),
+            "Sleep" => KernelOp::Sleep(f.required(d, "time", Decoder::duration)?),
+            "Log" => KernelOp::Log(f.required(d, "text", Decoder::string)?.value),
+            "Panic" => KernelOp::Panic(f.required(d, "text", Decoder::string)?.value),
             "Forever" => KernelOp::Forever(f.required(d, "body", body)?),
             "Repeat" => {
                 let count = f.required(d, "times", times);
@@ -225,7 +220,7 @@ impl KernelOp {
                 KernelOp::Repeat(count?.value, body?)
             }
             "Call" => {
-                let symbol = f.required(d, "symbol", |d, n| d.string(n));
+                let symbol = f.required(d, "symbol", Decoder::string);
                 let args = f.optional(d, "args", call_args).unwrap_or_default();
                 KernelOp::Call(symbol?, args)
             }
@@ -235,18 +230,18 @@ impl KernelOp {
                 KernelOp::Ipi(cpu?, vector?.value as u8)
             }
             "Nmi" => KernelOp::Nmi(f.required(d, "cpu", cpu)?),
-            "FlushTlb" => KernelOp::FlushTlb(f.required(d, "mm", |d, n| d.string(n))?),
+            "FlushTlb" => KernelOp::FlushTlb(f.required(d, "mm", Decoder::string)?),
             memory => return KernelOp::memory(d, memory, f),
         };
         Some(op)
     }
 
     /// Operations on a word of memory or a completion.
-    fn memory(d: &mut Decoder<'_>, name: &str, f: &mut Fields<'_>) -> Option<KernelOp> {
-        let object = f.required(d, "object", |d, n| d.string(n));
+    fn memory(d: &mut Decoder, name: &str, f: &mut Fields<'_>) -> Option<KernelOp> {
+        let object = f.required(d, "object", Decoder::string);
         let op = match name {
             "Wait" => {
-                let timeout = f.optional(d, "timeout", |d, n| d.positive(n));
+                let timeout = f.optional(d, "timeout", Decoder::positive);
                 KernelOp::Wait(object?, timeout)
             }
             "Load" => KernelOp::Load(object?),
@@ -256,7 +251,7 @@ impl KernelOp {
                 KernelOp::Cmpxchg(object?, old?, new?)
             }
             "SpinWhile" | "SpinUntil" | "If" => {
-                let value = f.required(d, "value", |d, n| d.word(n)).map(|word| word.value);
+                let value = f.required(d, "value", Decoder::word).map(|word| word.value);
                 match name {
                     "SpinWhile" => KernelOp::SpinWhile(object?, value?),
                     "SpinUntil" => KernelOp::SpinUntil(object?, value?),
@@ -281,7 +276,7 @@ impl KernelOp {
     }
 }
 
-fn call_args(d: &mut Decoder<'_>, node: &Node) -> Option<Vec<Argument>> {
+fn call_args(d: &mut Decoder, node: &Node) -> Option<Vec<Argument>> {
     let args = d.list(node, "arguments", Argument::decode)?;
     if args.len() > 6 {
         d.error(node.span, "a function takes at most 6 arguments here", None);
