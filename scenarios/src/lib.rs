@@ -1,19 +1,31 @@
 //! Scenario language, guest kernel, runs, sweeps, diagnosis.
 
 pub mod backtrace;
+mod boot;
 pub mod bounded;
 pub mod collect;
 pub mod completions;
 pub mod console;
 pub mod diagnosis;
+pub mod diagnostics;
+pub mod document;
 pub mod dwarf;
 pub mod guest_memory;
+pub mod image;
 pub mod investigate;
+pub mod link;
+pub mod load;
 pub mod locks;
 pub mod names;
+pub mod plan;
 pub mod propagation;
 pub mod report;
+pub mod schema;
+mod script;
+pub mod set_path;
 pub mod symbols;
 pub mod tasks;
 pub mod timeline;
+pub mod tree;
+pub mod units;
 pub mod waits;
