@@ -3,10 +3,10 @@
 //! Operands come zero-extended from their width. Flags are computed at once and without branches:
 //! about fifteen host instructions, cheaper than remembering what to compute later.
 
-use super::operand::{bits, mask};
+use super::operand::{bits, mask, set_status};
 use super::{Access, Bus, Size};
 use crate::core::regs::{Registers, flags};
-use crate::op::{Form, Op};
+use crate::op::Op;
 
 /// A result, and the six status flags with it.
 pub(crate) type Out = (u64, u64);
@@ -110,12 +110,7 @@ pub(super) fn compare<B: Bus>(
     f: impl FnOnce(u64, u64) -> Out,
 ) -> Access<()> {
     let b = op.source(regs, bus)?;
-    let a = match op.form {
-        Form::RegReg | Form::RegImm | Form::RegMem => {
-            super::operand::read_reg(regs, op.dst, op.size)
-        }
-        _ => op.load(regs, bus, op.size)?,
-    };
-    super::operand::set_status(regs, f(a, b).1);
+    let a = op.destination(regs, bus)?;
+    set_status(regs, f(a, b).1);
     Ok(())
 }
