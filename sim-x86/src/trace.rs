@@ -140,6 +140,20 @@ pub struct TraceMask {
     pub retire: bool,
 }
 
+impl std::ops::BitOr for TraceMask {
+    type Output = TraceMask;
+    fn bitor(self, other: TraceMask) -> TraceMask {
+        TraceMask {
+            writes: self.writes | other.writes,
+            reads: self.reads | other.reads,
+            control: self.control | other.control,
+            messages: self.messages | other.messages,
+            console: self.console | other.console,
+            retire: self.retire | other.retire,
+        }
+    }
+}
+
 /// Who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Actor {

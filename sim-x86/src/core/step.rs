@@ -331,15 +331,16 @@ fn decode(
 ) -> Access<Op> {
     let triggers = parts.spec.triggers.iter().map(|trigger| trigger.rip);
     let watched = triggers.chain(parts.breakpoints.iter().map(|&(at, _)| at)).any(|at| at == rip);
-    let op = match parts.code.decode(scratch.page, addr, rip, parts.ram, &parts.spec.costs, watched)? {
-        Lookup::Op(op) => op,
-        Lookup::Triggering(op) => {
-            if !core.unit.restarting {
-                fire_triggers(core, parts, rip);
+    let op =
+        match parts.code.decode(scratch.page, addr, rip, parts.ram, &parts.spec.costs, watched)? {
+            Lookup::Op(op) => op,
+            Lookup::Triggering(op) => {
+                if !core.unit.restarting {
+                    fire_triggers(core, parts, rip);
+                }
+                op
             }
-            op
-        }
-    };
+        };
     second_line(core, parts, rip, addr, &op)?;
     Ok(op)
 }
