@@ -38,12 +38,15 @@ static void print_stack_change(enum stack_kind from, enum stack_kind to)
 		printk(" <IRQ> ");
 }
 
-noinline void show_trace(unsigned long bp)
+/* @ip, unless 0, comes first; the rest is found from frame @bp on. */
+noinline void show_trace(unsigned long ip, unsigned long bp)
 {
 	enum stack_kind kind = STACK_TASK;
 	int depth;
 
 	printk("Call Trace:\n");
+	if (ip)
+		print_symbol_line(" ", ip);
 	for (depth = 0; bp && depth < 64; depth++) {
 		const struct pt_regs *regs = (const struct pt_regs *)(bp - 1);
 		const unsigned long *slot;
@@ -76,15 +79,17 @@ static void print_task_line(void)
 noinline void dump_stack(void)
 {
 	print_task_line();
-	show_trace((unsigned long)__builtin_frame_address(0));
+	show_trace(0, (unsigned long)__builtin_frame_address(0));
 }
 
 noinline void show_regs(struct pt_regs *regs)
 {
+	char prefix[16];
+
 	printk("CPU %u\n", smp_processor_id());
 	print_task_line();
-	printk("RIP: %04lx:", regs->cs & 0xffff);
-	print_symbol_line("", regs->ip);
+	snprintf(prefix, sizeof(prefix), "RIP: %04lx:", regs->cs & 0xffff);
+	print_symbol_line(prefix, regs->ip);
 	printk("RSP: %04lx:%016lx  EFLAGS: %08lx\n", regs->ss & 0xffff, regs->sp, regs->flags);
 	printk("RAX: %016lx RBX: %016lx RCX: %016lx\n", regs->ax, regs->bx, regs->cx);
 	printk("RDX: %016lx RSI: %016lx RDI: %016lx\n", regs->dx, regs->si, regs->di);
@@ -92,5 +97,5 @@ noinline void show_regs(struct pt_regs *regs)
 	printk("R10: %016lx R11: %016lx R12: %016lx\n", regs->r10, regs->r11, regs->r12);
 	printk("R13: %016lx R14: %016lx R15: %016lx\n", regs->r13, regs->r14, regs->r15);
 	if (!user_mode(regs))
-		show_trace(regs->bp);
+		show_trace(0, regs->bp);
 }

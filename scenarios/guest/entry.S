@@ -61,13 +61,14 @@
 /* One 16-byte stub for each device vector; all meet in common_interrupt. */
 	.balign 16
 	.globl irq_entries_start
+	.type irq_entries_start, @function
 irq_entries_start:
-vector = FIRST_DEVICE_VECTOR
+.Lvector = FIRST_DEVICE_VECTOR
 .rept 256 - FIRST_DEVICE_VECTOR
 	.balign 16
-	pushq $~vector
+	pushq $~.Lvector
 	jmp common_interrupt
-vector = vector + 1
+.Lvector = .Lvector + 1
 .endr
 	.size irq_entries_start, . - irq_entries_start
 
@@ -86,27 +87,27 @@ END(common_interrupt)
 ENTRY(ret_from_intr)
 	decl %gs:PC_IRQ_COUNT
 	movq (%rsp), %rsp
-exit_intr:
+.Lexit_intr:
 	testb $3, R_CS(%rsp)
-	je restore_args
-retint_check:
+	je .Lrestore_args
+.Lretint_check:
 	/* IF=0, on the task's own stack, which holds its thread_info. */
 	movq %rsp, %rcx
 	andq $~(THREAD_SIZE - 1), %rcx
 	testl $_TIF_WORK_MASK, TI_FLAGS(%rcx)
-	jne retint_careful
+	jne .Lretint_careful
 	swapgs
-restore_args:
+.Lrestore_args:
 	RESTORE_REGS
 	addq $8, %rsp
-irq_return:
+.Lirq_return:
 	iretq
-retint_careful:
+.Lretint_careful:
 	sti
 	movq %rsp, %rdi
 	call do_notify_resume
 	cli
-	jmp retint_check
+	jmp .Lretint_check
 END(ret_from_intr)
 
 .macro apicinterrupt num, sym, handler
@@ -157,7 +158,7 @@ ENTRY(\sym)
 	movq $-1, R_ORIG_RAX(%rsp)
 	call \handler
 	cli
-	jmp exit_intr
+	jmp .Lexit_intr
 END(\sym)
 .endm
 
@@ -236,37 +237,37 @@ END(system_call)
 
 ENTRY(system_call_fastpath)
 	cmpq $NR_SYSCALL_MAX, %rax
-	ja system_call_extra
+	ja .Lsystem_call_extra
 	movq %r10, %rcx
 	call *sys_call_table(,%rax,8)
-ret_from_sys_call:
+.Lret_from_sys_call:
 	movq %rax, 80(%rsp)
 	cli
 	movq %rsp, %rcx
 	andq $~(THREAD_SIZE - 1), %rcx
 	testl $_TIF_WORK_MASK, TI_FLAGS(%rcx)
-	jne sysret_careful
+	jne .Lsysret_careful
 	RESTORE_REGS
 	movq R_RIP - R_ORIG_RAX(%rsp), %rcx
 	movq R_RFLAGS - R_ORIG_RAX(%rsp), %r11
 	movq R_RSP - R_ORIG_RAX(%rsp), %rsp
 	swapgs
 	sysretq
-system_call_extra:
+.Lsystem_call_extra:
 	subq $LATCHUP_SYSCALL_BASE, %rax
 	cmpq $NR_LATCHUP_SYSCALLS, %rax
-	jae system_call_bad
+	jae .Lsystem_call_bad
 	call *latchup_call_table(,%rax,8)
-	jmp ret_from_sys_call
-system_call_bad:
+	jmp .Lret_from_sys_call
+.Lsystem_call_bad:
 	call sys_ni_syscall
-	jmp ret_from_sys_call
-sysret_careful:
+	jmp .Lret_from_sys_call
+.Lsysret_careful:
 	sti
 	movq %rsp, %rdi
 	call do_notify_resume
 	cli
-	jmp retint_check
+	jmp .Lretint_check
 END(system_call_fastpath)
 
 /*
@@ -305,7 +306,7 @@ ENTRY(ret_from_fork)
 	xorl %edi, %edi
 	call do_exit
 1:	cli
-	jmp retint_check
+	jmp .Lretint_check
 END(ret_from_fork)
 
 	.section .note.GNU-stack, "", @progbits

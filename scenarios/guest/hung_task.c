@@ -26,10 +26,11 @@ static noinline void check_hung_task(struct task_struct *p)
 	if (!hung_task_warnings)
 		return;
 	hung_task_warnings--;
+	report_begin();
 	printk("INFO: task %s:%d blocked for more than %u seconds.\n", p->comm, p->pid,
 	       (unsigned int)(boot_params.hung_task_timeout_ns / NSEC_PER_SEC));
-	print_symbol_line(" ", frame->ret_addr);
-	show_trace(frame->bp);
+	show_trace(frame->ret_addr, frame->bp);
+	report_end();
 	if (boot_params.hung_task_panic)
 		panic("hung_task: blocked tasks");
 }

@@ -24,8 +24,10 @@ noinline void panic(const char *fmt, ...)
 	__builtin_va_start(args, fmt);
 	vsnprintf(buf, sizeof(buf), fmt, args);
 	__builtin_va_end(args);
+	report_begin();
 	printk("Kernel panic - not syncing: %s\n", buf);
 	dump_stack();
+	report_end();
 	/* Does not come back if a crash kernel is loaded. */
 	crash_kexec(NULL);
 	smp_send_stop();
@@ -41,8 +43,10 @@ noinline void panic(const char *fmt, ...)
 noinline void die(const char *what, struct pt_regs *regs, long err)
 {
 	bust_spinlocks(1);
+	report_begin();
 	printk("%s: %04lx [#%d] SMP\n", what, err & 0xffff, ++die_counter);
 	show_regs(regs);
+	report_end();
 	bust_spinlocks(0);
 	if (in_interrupt())
 		panic("Fatal exception in interrupt");

@@ -2,6 +2,7 @@
 /* Kernel messages: kept in a ring and written to the debug console. */
 #include "kernel.h"
 #include "processor.h"
+#include "sched.h"
 #include "spinlock.h"
 
 #define DEBUG_CONSOLE_PORT 0xe9
@@ -62,6 +63,33 @@ noinline int printk(const char *fmt, ...)
 	else
 		local_irq_restore(flags);
 	return (int)n;
+}
+
+/*
+ * The CPU that reports, plus one; 0: none. A CPU that is about to die waits
+ * for a while only.
+ */
+static atomic_t report_owner;
+static int report_depth;
+
+void report_begin(void)
+{
+	int self = (int)smp_processor_id() + 1;
+	int spins = 0;
+
+	while (atomic_read(&report_owner) != self &&
+	       atomic_cmpxchg(&report_owner, 0, self) != 0) {
+		if (oops_in_progress && ++spins > PANIC_LOCK_SPINS)
+			return;
+		cpu_relax();
+	}
+	report_depth++;
+}
+
+void report_end(void)
+{
+	if (atomic_read(&report_owner) == (int)smp_processor_id() + 1 && --report_depth == 0)
+		atomic_set(&report_owner, 0);
 }
 
 void bust_spinlocks(int yes)

@@ -57,8 +57,10 @@ noinline void watchdog_overflow_callback(struct pt_regs *regs)
 		return;
 	if (boot_params.hardlockup_panic)
 		panic("Watchdog detected hard LOCKUP on cpu %u", pc->cpu_number);
+	report_begin();
 	printk("Watchdog detected hard LOCKUP on cpu %u\n", pc->cpu_number);
 	show_regs(regs);
+	report_end();
 	wd->hard_warned = true;
 }
 
@@ -91,12 +93,14 @@ static void report_softlockup(struct percpu *pc, u64 duration)
 	if (wd->soft_warned)
 		return;
 	wd->soft_warned = true;
+	report_begin();
 	printk("BUG: soft lockup - CPU#%u stuck for %us! [%s:%d]\n", pc->cpu_number,
 	       (unsigned int)(duration >> WATCHDOG_UNIT_SHIFT), current->comm, current->pid);
 	if (pc->irq_regs)
 		show_regs(pc->irq_regs);
 	else
 		dump_stack();
+	report_end();
 	if (boot_params.softlockup_panic)
 		panic("softlockup: hung tasks");
 }

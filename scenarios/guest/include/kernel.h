@@ -13,6 +13,10 @@ int vsnprintf(char *buf, size_t size, const char *fmt, __builtin_va_list args);
 int snprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 void console_write(const char *s, size_t n);
 void bust_spinlocks(int yes);
+
+/* Keeps reports of several lines by different CPUs apart; may be nested. */
+void report_begin(void);
+void report_end(void);
 extern int oops_in_progress;
 
 void *memcpy(void *dst, const void *src, size_t n);
@@ -31,7 +35,7 @@ void crash_kexec(struct pt_regs *regs);
 
 void dump_stack(void);
 void show_regs(struct pt_regs *regs);
-void show_trace(unsigned long bp);
+void show_trace(unsigned long ip, unsigned long bp);
 void print_symbol_line(const char *prefix, unsigned long addr);
 
 /* Looks @addr up; false if no symbol covers it. */
@@ -53,8 +57,10 @@ bool kallsyms_lookup(unsigned long addr, const char **name, unsigned long *off,
 		static bool __warned;                                                \
 		if (unlikely(c) && !__warned) {                                      \
 			__warned = true;                                             \
+			report_begin();                                              \
 			printk("WARNING: at %s:%d %s()\n", __FILE__, __LINE__, __func__); \
 			dump_stack();                                                \
+			report_end();                                                \
 		}                                                                    \
 	} while (0)
 
