@@ -10,11 +10,10 @@
 #include "processor.h"
 #include "sched.h"
 
-#define APIC_BASE 0xffffffffff5fc000ul /* fixmap page of the xAPIC registers */
-#define X2APIC_MSR_BASE 0x800
 #define X2APIC_ENABLE (1u << 10)
 
 const struct apic *apic;
+bool x2apic_mode;
 
 static u32 xapic_read(u32 reg)
 {
@@ -24,11 +23,6 @@ static u32 xapic_read(u32 reg)
 static void xapic_write(u32 reg, u32 v)
 {
 	writel(v, (void *)(APIC_BASE + reg));
-}
-
-static void xapic_eoi(void)
-{
-	writel(0, (void *)(APIC_BASE + APIC_EOI));
 }
 
 static u32 icr_low(int vector)
@@ -80,28 +74,10 @@ static noinline void physflat_send_IPI_allbutself(int vector)
 
 static const struct apic apic_physflat = {
 	.name = "physical flat",
-	.read = xapic_read,
-	.write = xapic_write,
-	.eoi = xapic_eoi,
 	.send_IPI_mask = physflat_send_IPI_mask,
 	.send_IPI_one = xapic_send_IPI_one,
 	.send_IPI_allbutself = physflat_send_IPI_allbutself,
 };
-
-static u32 x2apic_read(u32 reg)
-{
-	return (u32)rdmsrl(X2APIC_MSR_BASE + (reg >> 4));
-}
-
-static void x2apic_write(u32 reg, u32 v)
-{
-	wrmsrl(X2APIC_MSR_BASE + (reg >> 4), v);
-}
-
-static void x2apic_eoi(void)
-{
-	wrmsrl(X2APIC_MSR_BASE + (APIC_EOI >> 4), 0);
-}
 
 static void __x2apic_send_IPI_dest(unsigned int cpu, int vector)
 {
@@ -153,9 +129,6 @@ static noinline void x2apic_send_IPI_allbutself(int vector)
 
 static const struct apic apic_x2apic_phys = {
 	.name = "physical x2apic",
-	.read = x2apic_read,
-	.write = x2apic_write,
-	.eoi = x2apic_eoi,
 	.send_IPI_mask = x2apic_send_IPI_mask,
 	.send_IPI_one = x2apic_send_IPI_one,
 	.send_IPI_allbutself = x2apic_send_IPI_allbutself,
@@ -163,25 +136,21 @@ static const struct apic apic_x2apic_phys = {
 
 void apic_select(void)
 {
-	apic = boot_params.x2apic ? &apic_x2apic_phys : &apic_physflat;
+	x2apic_mode = boot_params.x2apic != 0;
+	apic = x2apic_mode ? &apic_x2apic_phys : &apic_physflat;
 }
 
 void setup_local_APIC(void)
 {
-	if (boot_params.x2apic)
+	if (x2apic_mode)
 		wrmsrl(MSR_IA32_APICBASE, rdmsrl(MSR_IA32_APICBASE) | X2APIC_ENABLE);
-	apic->write(APIC_TASKPRI, 0);
-	apic->write(APIC_SPIV, APIC_SPIV_APIC_ENABLED | SPURIOUS_APIC_VECTOR);
-	apic->write(APIC_LVT0, APIC_LVT_MASKED);
-	apic->write(APIC_LVT1, APIC_LVT_MASKED);
-	apic->write(APIC_LVTERR, ERROR_APIC_VECTOR);
-	apic->write(APIC_TDCR, APIC_TDR_DIV_1);
-	apic->write(APIC_LVTT, LOCAL_TIMER_VECTOR); /* one-shot */
-}
-
-void apic_program_timer(u32 ticks)
-{
-	apic->write(APIC_TMICT, ticks);
+	apic_write(APIC_TASKPRI, 0);
+	apic_write(APIC_SPIV, APIC_SPIV_APIC_ENABLED | SPURIOUS_APIC_VECTOR);
+	apic_write(APIC_LVT0, APIC_LVT_MASKED);
+	apic_write(APIC_LVT1, APIC_LVT_MASKED);
+	apic_write(APIC_LVTERR, ERROR_APIC_VECTOR);
+	apic_write(APIC_TDCR, APIC_TDR_DIV_1);
+	apic_write(APIC_LVTT, LOCAL_TIMER_VECTOR); /* one-shot */
 }
 
 /* EOI first: the timer may be programmed again at once. */

@@ -4,11 +4,17 @@
 #include "kernel.h"
 #include "sched.h"
 
+static struct hrtimer *first_timer(struct hrtimer_cpu_base *base)
+{
+	return list_entry(base->sentinel.node.next, struct hrtimer, node);
+}
+
 void hrtimers_init_cpu(int cpu)
 {
 	struct hrtimer_cpu_base *base = &cpu_data(cpu)->hrtimer_base;
 
-	INIT_LIST_HEAD(&base->active);
+	INIT_LIST_HEAD(&base->sentinel.node);
+	base->sentinel.expires = KTIME_MAX;
 	base->expires_next = KTIME_MAX;
 }
 
@@ -21,38 +27,30 @@ void hrtimer_init(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtim
 /* Near timers are the rule: the search begins at the head. */
 static void enqueue_hrtimer(struct hrtimer_cpu_base *base, struct hrtimer *timer)
 {
-	struct list_head *pos = base->active.next;
+	struct hrtimer *pos = first_timer(base);
 
-	while (pos != &base->active &&
-	       list_entry(pos, struct hrtimer, node)->expires <= timer->expires)
-		pos = pos->next;
-	list_add_tail(&timer->node, pos);
-	timer->state |= HRTIMER_STATE_ENQUEUED;
-}
-
-static void remove_hrtimer(struct hrtimer *timer)
-{
-	__list_unlink(&timer->node);
-	timer->state &= ~HRTIMER_STATE_ENQUEUED;
+	while (pos->expires <= timer->expires)
+		pos = list_entry(pos->node.next, struct hrtimer, node);
+	list_add_tail(&timer->node, &pos->node);
 }
 
 /* An event in the past comes after the least delay instead. */
-static void tick_program_event(struct hrtimer_cpu_base *base, s64 now)
+static __always_inline void tick_program_event(struct hrtimer_cpu_base *base, s64 next, s64 now)
 {
-	s64 next = KTIME_MAX;
-	s64 delta;
-
-	if (!list_empty(&base->active))
-		next = list_entry(base->active.next, struct hrtimer, node)->expires;
-	if (next == base->expires_next)
-		return;
 	base->expires_next = next;
-	if (next == KTIME_MAX) {
+	if (unlikely(next == KTIME_MAX))
 		apic_program_timer(0);
-		return;
-	}
-	delta = next - now;
-	apic_program_timer(ns_to_apic_ticks(delta > 0 ? delta : 0));
+	else
+		apic_program_timer(ns_to_apic_ticks(next > now ? next - now : 0));
+}
+
+/* After a change of the list; the interrupt does so itself at its end. */
+static void hrtimer_reprogram(struct hrtimer_cpu_base *base)
+{
+	s64 next = first_timer(base)->expires;
+
+	if (!base->in_interrupt && next != base->expires_next)
+		tick_program_event(base, next, ktime_get());
 }
 
 /* Enqueues @timer on this CPU; @expires is absolute. */
@@ -66,8 +64,8 @@ noinline void hrtimer_start(struct hrtimer *timer, s64 expires)
 	timer->cpu = smp_processor_id();
 	timer->expires = expires;
 	enqueue_hrtimer(base, timer);
-	if (!base->in_interrupt)
-		tick_program_event(base, ktime_get());
+	timer->state |= HRTIMER_STATE_ENQUEUED;
+	hrtimer_reprogram(base);
 	spin_unlock_irqrestore(&base->lock, flags);
 }
 
@@ -82,7 +80,8 @@ noinline int hrtimer_try_to_cancel(struct hrtimer *timer)
 		return 0;
 	spin_lock_irqsave(&base->lock, flags);
 	if (timer->state & HRTIMER_STATE_ENQUEUED) {
-		remove_hrtimer(timer);
+		__list_unlink(&timer->node);
+		timer->state &= ~(unsigned int)HRTIMER_STATE_ENQUEUED;
 		ret = 1;
 	}
 	if (timer->state & HRTIMER_STATE_CALLBACK)
@@ -104,46 +103,34 @@ void hrtimer_cancel_idle(struct hrtimer *timer)
 
 	hrtimer_cancel(timer);
 	spin_lock(&base->lock);
-	if (!base->in_interrupt)
-		tick_program_event(base, ktime_get());
+	hrtimer_reprogram(base);
 	spin_unlock(&base->lock);
-}
-
-/* Moves the expiry by whole intervals beyond @now. */
-void hrtimer_forward(struct hrtimer *timer, s64 now, s64 interval)
-{
-	s64 delta = now - timer->expires;
-
-	timer->expires += interval;
-	if (unlikely(delta >= interval))
-		timer->expires += delta / interval * interval;
 }
 
 noinline void hrtimer_interrupt(void)
 {
 	struct hrtimer_cpu_base *base = &this_cpu()->hrtimer_base;
+	struct hrtimer *timer;
 	s64 now = ktime_get();
 
 	spin_lock(&base->lock);
 	base->in_interrupt = true;
-	while (!list_empty(&base->active)) {
-		struct hrtimer *timer = list_entry(base->active.next, struct hrtimer, node);
-		enum hrtimer_restart restart;
-
-		if (timer->expires > now)
-			break;
-		remove_hrtimer(timer);
-		timer->state |= HRTIMER_STATE_CALLBACK;
+	base->now = now;
+	while ((timer = first_timer(base))->expires <= now) {
+		__list_unlink(&timer->node);
+		timer->state = HRTIMER_STATE_CALLBACK;
 		spin_unlock(&base->lock);
-		restart = timer->function(timer);
-		spin_lock(&base->lock);
-		timer->state &= ~HRTIMER_STATE_CALLBACK;
-		if (restart == HRTIMER_RESTART)
+		if (timer->function(timer) == HRTIMER_RESTART) {
+			spin_lock(&base->lock);
 			enqueue_hrtimer(base, timer);
+			timer->state = HRTIMER_STATE_ENQUEUED;
+		} else {
+			spin_lock(&base->lock);
+			timer->state &= ~(unsigned int)HRTIMER_STATE_CALLBACK;
+		}
 	}
 	base->in_interrupt = false;
-	base->expires_next = -1;
-	tick_program_event(base, ktime_get());
+	tick_program_event(base, timer->expires, ktime_get());
 	spin_unlock(&base->lock);
 }
 
@@ -181,6 +168,5 @@ noinline long hrtimer_nanosleep(s64 ns)
 	struct hrtimer_sleeper t = { .task = current };
 
 	hrtimer_init(&t.timer, hrtimer_wakeup);
-	t.timer.cpu = smp_processor_id();
 	return do_nanosleep(&t, ktime_get() + ns) ? 0 : -EINTR;
 }

@@ -70,7 +70,7 @@ static noinline int intel_pmu_handle_irq(struct pt_regs *regs)
 	struct watchdog_state *wd = &this_cpu()->watchdog;
 	u64 status;
 
-	apic->write(APIC_LVTPC, APIC_DM_NMI);
+	apic_write(APIC_LVTPC, APIC_DM_NMI);
 	wrmsrl(MSR_PERF_GLOBAL_CTRL, 0);
 	status = rdmsrl(MSR_PERF_GLOBAL_STATUS);
 	if (!status) {
@@ -114,7 +114,7 @@ void perf_event_enable_cpu(void)
 
 	wd->period_left = (s64)boot_params.hardlockup_period_cycles;
 	x86_perf_event_set_period(wd);
-	apic->write(APIC_LVTPC, APIC_DM_NMI);
+	apic_write(APIC_LVTPC, APIC_DM_NMI);
 	wrmsrl(MSR_FIXED_CTR_CTRL, FIXED_CTR1_OS_USR_PMI);
 	intel_pmu_enable_all();
 }

@@ -173,21 +173,23 @@ static struct task_struct *pick_next_task(struct rq *rq)
 	return list_entry(q->next, struct task_struct, se.run_list);
 }
 
-/* From the tick, with interrupts off. */
-void scheduler_tick(void)
+/* The slice is this CPU's own affair, so that most ticks take no lock. */
+noinline void scheduler_tick(void)
 {
 	struct rq *rq = &this_cpu()->rq;
 	struct task_struct *curr = rq->curr;
 
+	if (curr->se.time_slice > 1) {
+		curr->se.time_slice--;
+		return;
+	}
 	if (curr == rq->idle || rt_task(curr))
 		return;
 	spin_lock(&rq->lock);
-	if (curr->se.time_slice && --curr->se.time_slice == 0) {
-		set_time_slice(curr);
-		if (curr->se.on_rq && rq->cfs_queue.next->next != &rq->cfs_queue) {
-			list_move_tail(&curr->se.run_list, &rq->cfs_queue);
-			resched_task(curr);
-		}
+	set_time_slice(curr);
+	if (curr->se.on_rq && rq->cfs_queue.next->next != &rq->cfs_queue) {
+		list_move_tail(&curr->se.run_list, &rq->cfs_queue);
+		resched_task(curr);
 	}
 	spin_unlock(&rq->lock);
 }

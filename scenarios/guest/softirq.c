@@ -39,23 +39,16 @@ noinline void do_softirq(void)
 		__do_softirq(pc);
 }
 
-void irq_enter(void)
-{
-	struct thread_info *ti = current_thread_info();
-
-	if (unlikely(this_cpu()->is_idle) && !in_interrupt())
-		tick_check_idle();
-	ti->preempt_count += HARDIRQ_OFFSET;
-}
-
+/* Soft interrupts, and the tick of an idle CPU, are for the outermost only. */
 noinline void irq_exit(void)
 {
 	struct thread_info *ti = current_thread_info();
 	struct percpu *pc = this_cpu();
 
 	ti->preempt_count -= HARDIRQ_OFFSET;
-	if (unlikely(pc->softirq_pending) && !in_interrupt())
-		do_softirq();
-	if (unlikely(pc->is_idle) && !in_interrupt() && !need_resched())
+	if (likely(!(pc->softirq_pending | pc->is_idle)) || in_interrupt())
+		return;
+	do_softirq();
+	if (pc->is_idle && !need_resched())
 		tick_nohz_stop_sched_tick(false);
 }

@@ -39,8 +39,9 @@ static noinline void update_process_times(void)
 
 static noinline enum hrtimer_restart tick_sched_timer(struct hrtimer *timer)
 {
-	int cpu = (int)smp_processor_id();
-	s64 now = ktime_get();
+	struct percpu *pc = this_cpu();
+	int cpu = (int)pc->cpu_number;
+	s64 now = pc->hrtimer_base.now;
 
 	if (unlikely(tick_do_timer_cpu == TICK_DO_TIMER_NONE))
 		tick_do_timer_cpu = cpu;
@@ -62,7 +63,6 @@ void tick_setup_sched_timer(void)
 		tick_do_timer_cpu = 0;
 	tick_do_update_jiffies64(now);
 	hrtimer_init(&pc->tick.sched_timer, tick_sched_timer);
-	pc->tick.sched_timer.cpu = pc->cpu_number;
 	first = (now / tick_period + 1) * tick_period;
 	if (boot_params.ticks_skewed)
 		first += tick_period / 2 / (s64)nr_cpu_ids * (s64)pc->cpu_number;

@@ -10,23 +10,15 @@ unsigned int HZ;
 s64 tick_period;
 s64 last_jiffies_update;
 
-/* Fixed-point factors with 40 binary digits behind the point. */
-#define FRACTION 40
-
-static u64 ns_per_cycle;
-static u64 apic_ticks_per_ns;
-
-static u64 mul_fraction(u64 v, u64 factor)
-{
-	return (u64)(((unsigned __int128)v * factor) >> FRACTION);
-}
+u64 ns_per_cycle;
+u64 apic_ticks_per_ns;
 
 void timekeeping_init(void)
 {
 	HZ = boot_params.hz;
 	tick_period = NSEC_PER_SEC / HZ;
-	ns_per_cycle = (1000000ull << FRACTION) / boot_params.cpu_khz;
-	apic_ticks_per_ns = ((u64)boot_params.cpu_khz << FRACTION) / 1000000ull /
+	ns_per_cycle = (1000000ull << TIME_FRACTION) / boot_params.cpu_khz;
+	apic_ticks_per_ns = ((u64)boot_params.cpu_khz << TIME_FRACTION) / 1000000ull /
 			    boot_params.lapic_tick_cycles;
 }
 
@@ -35,22 +27,9 @@ s64 cycles_to_ns(u64 cycles)
 	return (s64)mul_fraction(cycles, ns_per_cycle);
 }
 
-s64 ktime_get(void)
-{
-	return cycles_to_ns(rdtsc());
-}
-
 u64 sched_clock(void)
 {
 	return (u64)ktime_get();
-}
-
-/* Rounded up, so that the timer never fires before its time. */
-u32 ns_to_apic_ticks(s64 delta_ns)
-{
-	u64 ticks = mul_fraction((u64)delta_ns, apic_ticks_per_ns) + 1;
-
-	return ticks > ~0u ? ~0u : (u32)ticks;
 }
 
 unsigned long nsecs_to_jiffies(u64 ns)

@@ -51,8 +51,6 @@ int request_irq(unsigned int vector, irq_handler_t handler, unsigned long flags,
 		void *dev_id, bool edge);
 void handle_edge_irq(unsigned int irq, struct irq_desc *desc);
 void handle_fasteoi_irq(unsigned int irq, struct irq_desc *desc);
-void irq_enter(void);
-void irq_exit(void);
 
 #define TIMER_SOFTIRQ 1
 void raise_softirq_irqoff(unsigned int nr);
@@ -63,15 +61,16 @@ void idt_init(void);
 /* apic.c */
 struct apic {
 	const char *name;
-	u32 (*read)(u32 reg);
-	void (*write)(u32 reg, u32 v);
-	void (*eoi)(void);
 	void (*send_IPI_mask)(const struct cpumask *mask, int vector);
 	void (*send_IPI_one)(unsigned int cpu, int vector);
 	void (*send_IPI_allbutself)(int vector);
 };
 
 extern const struct apic *apic;
+extern bool x2apic_mode;
+
+#define APIC_BASE 0xffffffffff5fc000ul /* fixmap page of the xAPIC registers */
+#define X2APIC_MSR_BASE 0x800
 
 #define APIC_ID 0x20
 #define APIC_TASKPRI 0x80
@@ -92,14 +91,28 @@ extern const struct apic *apic;
 #define APIC_TDCR 0x3e0
 #define APIC_TDR_DIV_1 0xb
 
-void apic_select(void);
-void setup_local_APIC(void);
-void apic_program_timer(u32 ticks);
+/* Registers are a matter of every tick: no call by pointer for them. */
+static inline void apic_write(u32 reg, u32 v)
+{
+	if (unlikely(x2apic_mode))
+		wrmsrl(X2APIC_MSR_BASE + (reg >> 4), v);
+	else
+		writel(v, (void *)(APIC_BASE + reg));
+}
 
 static inline void ack_APIC_irq(void)
 {
-	apic->eoi();
+	apic_write(APIC_EOI, 0);
 }
+
+/* One-shot; 0 stops it. */
+static inline void apic_program_timer(u32 ticks)
+{
+	apic_write(APIC_TMICT, ticks);
+}
+
+void apic_select(void);
+void setup_local_APIC(void);
 
 /* smp.c */
 void smp_send_reschedule(int cpu);

@@ -215,6 +215,17 @@ static inline void set_current_state(long s)
 	__asm__ volatile("xchgq %0, %1" : "+r"(s), "+m"(current->state) : : "memory");
 }
 
+static inline void irq_enter(void)
+{
+	struct thread_info *ti = current_thread_info();
+
+	if (unlikely(this_cpu()->is_idle) && ti->preempt_count < SOFTIRQ_OFFSET)
+		tick_check_idle();
+	ti->preempt_count += HARDIRQ_OFFSET;
+}
+
+void irq_exit(void);
+
 extern struct task_struct init_task;
 extern spinlock_t tasklist_lock;
 

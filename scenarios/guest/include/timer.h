@@ -23,14 +23,35 @@ extern unsigned int HZ;
 extern s64 tick_period; /* ns */
 extern s64 last_jiffies_update;
 
+/* Factors of time.c, fixed-point with 40 binary digits behind the point. */
+#define TIME_FRACTION 40
+extern u64 ns_per_cycle, apic_ticks_per_ns;
+
+static inline u64 mul_fraction(u64 v, u64 factor)
+{
+	return (u64)(((unsigned __int128)v * factor) >> TIME_FRACTION);
+}
+
 /* Nanoseconds since the machine started, from the TSC. */
-s64 ktime_get(void);
+static inline s64 ktime_get(void)
+{
+	return (s64)mul_fraction(rdtsc(), ns_per_cycle);
+}
+
 u64 sched_clock(void);
 s64 cycles_to_ns(u64 cycles);
 void timekeeping_init(void);
 unsigned long nsecs_to_jiffies(u64 ns);
 unsigned long msecs_to_jiffies(unsigned int ms);
-u32 ns_to_apic_ticks(s64 delta_ns);
+
+/* Rounded up, so that the timer never fires before its time. */
+static inline u32 ns_to_apic_ticks(s64 delta_ns)
+{
+	u64 ticks = mul_fraction((u64)delta_ns, apic_ticks_per_ns) + 1;
+
+	return ticks > ~0u ? ~0u : (u32)ticks;
+}
+
 void ndelay(u64 ns);
 
 struct timer_list {
@@ -60,7 +81,7 @@ enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
 
 struct hrtimer {
 	struct list_head node;
-	s64 expires; /* ns, absolute */
+	s64 expires; /* ns, absolute; directly behind the node */
 	enum hrtimer_restart (*function)(struct hrtimer *);
 	unsigned int cpu;
 	unsigned int state;
@@ -70,11 +91,13 @@ struct hrtimer {
 #define HRTIMER_STATE_ENQUEUED 1
 #define HRTIMER_STATE_CALLBACK 2
 
+/* The list ascends and ends in a timer that never expires. */
 struct hrtimer_cpu_base {
 	spinlock_t lock;
-	struct list_head active; /* ascending expiry */
-	s64 expires_next;        /* what the LAPIC is programmed for */
-	bool in_interrupt;       /* the interrupt reprograms when it is done */
+	bool in_interrupt; /* the interrupt reprograms when it is done */
+	s64 now;           /* when the interrupt began */
+	s64 expires_next;  /* what the LAPIC is programmed for */
+	struct hrtimer sentinel;
 };
 
 void hrtimers_init_cpu(int cpu);
@@ -89,8 +112,18 @@ static inline bool hrtimer_active(const struct hrtimer *timer)
 	return timer->state != HRTIMER_STATE_INACTIVE;
 }
 
-void hrtimer_forward(struct hrtimer *timer, s64 now, s64 interval);
 void hrtimer_interrupt(void);
+
+/* Moves the expiry by whole intervals beyond @now. */
+static inline void hrtimer_forward(struct hrtimer *timer, s64 now, s64 interval)
+{
+	s64 delta = now - timer->expires;
+
+	timer->expires += interval;
+	if (unlikely(delta >= interval))
+		timer->expires += delta / interval * interval;
+}
+
 long hrtimer_nanosleep(s64 ns);
 
 struct tick_sched {
