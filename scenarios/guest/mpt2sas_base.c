@@ -311,6 +311,8 @@ static noinline int _base_make_ioc_operational(MPT2SAS_ADAPTER *ioc, bool may_sl
 	ioc_writel(ioc, IOC_REG_ENABLE, 1);
 	if (!wait_for_state(ioc, MPI2_IOC_STATE_OPERATIONAL, may_sleep))
 		return -EIO;
+	/* Every reply frame is free. */
+	ioc_writel(ioc, MPI2_REPLY_FREE_HOST_INDEX, ioc->reply_free_host_index);
 	_base_unmask_interrupts(ioc);
 	return 0;
 }
