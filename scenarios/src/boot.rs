@@ -174,7 +174,7 @@ fn settings(plan: &Plan<'_>) -> Fields {
     let watchdog = kernel.watchdog.as_ref();
     let soft = watchdog.filter(|watchdog| watchdog.soft);
     let hard = watchdog.filter(|watchdog| watchdog.hard);
-    f.u64(soft.or(hard).map_or(0, |watchdog| watchdog.thresh.value.nanos(clock)));
+    f.u64(soft.map_or(0, |watchdog| watchdog.thresh.value.nanos(clock)));
     f.u64(hard.map_or(0, |watchdog| {
         watchdog.nmi_period.as_ref().unwrap_or(&watchdog.thresh).value.cycles(clock)
     }));
