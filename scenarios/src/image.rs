@@ -13,9 +13,6 @@ pub const DIRECT_MAP: u64 = 0xffff_8800_0000_0000;
 /// User memory lies at this physical address plus its linear one.
 pub const USER_PHYS: u64 = 0x4000_0000;
 
-/// The guest kernel's image as it is kept in `scenarios/guest/`.
-pub const GUEST_ELF: &[u8] = include_bytes!("../guest/guest.elf");
-
 /// Bytes to put into memory before the first instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -61,14 +58,6 @@ pub struct Image {
 }
 
 impl Image {
-    /// The guest kernel.
-    ///
-    /// # Errors
-    /// If the image that was built in is damaged.
-    pub fn guest() -> Result<Self, ImageError> {
-        Self::parse(GUEST_ELF, KERNEL_MAP.wrapping_neg())
-    }
-
     /// Reads an executable for a machine with `ram_bytes` of RAM.
     ///
     /// # Errors

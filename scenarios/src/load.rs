@@ -11,8 +11,7 @@ use crate::symbols::SymbolTable;
 use crate::tree::{Node, Spanned};
 use sim_x86::dev::Trigger;
 use sim_x86::ids::{CoreId, PhysAddr};
-use sim_x86::spec::{MachineSpec, SpecErrors, Translation};
-use sim_x86::{Machine, Start};
+use sim_x86::spec::{MachineSpec, Translation};
 
 /// Variables of scenarios are placed from here on, each in cache lines of its own.
 pub const VARIABLES: u64 = 0xffff_ffff_a880_0000;
@@ -132,23 +131,6 @@ pub struct Loaded {
     pub expect: Option<Expect>,
     /// Warnings.
     pub warnings: Diagnostics,
-}
-
-impl Loaded {
-    /// The machine with everything in its place, before its first cycle.
-    ///
-    /// # Errors
-    /// If such a machine cannot be built; [`load`] has checked that it can.
-    pub fn machine(&self) -> Result<Machine, SpecErrors> {
-        let mut machine = Machine::new(self.spec.clone())?;
-        for segment in &self.segments {
-            machine.write_physical(segment.addr, &segment.bytes);
-        }
-        for start in &self.starts {
-            machine.start_core(start.core, Start { rip: start.rip, rdi: start.rdi, rsp: 0 });
-        }
-        Ok(machine)
-    }
 }
 
 /// Loads a decoded scenario. `guest` is the guest kernel's image.
