@@ -174,7 +174,7 @@ fn settings(plan: &Plan<'_>) -> Fields {
     let watchdog = kernel.watchdog.as_ref();
     let soft = watchdog.filter(|watchdog| watchdog.soft);
     let hard = watchdog.filter(|watchdog| watchdog.hard);
-    f.u64(soft.or(hard).map_or(0, |watchdog| watchdog.thresh.value.nanos(clock)));
+    f.u64(soft.map_or(0, |watchdog| watchdog.thresh.value.nanos(clock)));
     f.u64(hard.map_or(0, |watchdog| {
         watchdog.nmi_period.as_ref().unwrap_or(&watchdog.thresh).value.cycles(clock)
     }));
@@ -191,7 +191,7 @@ fn boot_task(f: &mut Fields, task: &BootTask<'_>) {
     f.name(task.comm).u32(task.pid).u32(u32::from(task.cpu)).u32(task.mm);
     f.u32(kernel | TASK_PINNED | fifo);
     f.u64(task.start_ns).u64(task.entry).u64(task.arg).u64(task.user_stack);
-    f.zeros(8 + 16);
+    f.zeros(8 + 24);
 }
 
 fn boot_irq(f: &mut Fields, irq: &BootIrq<'_>) {

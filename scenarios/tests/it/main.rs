@@ -1,0 +1,4 @@
+//! Integration tests of scenarios.
+
+mod guest_run;
+mod scripts;
