@@ -72,7 +72,7 @@ struct boot_task {
 	u64 user_stack;
 	u32 initial_state;
 	u32 pad;
-	u64 reserved[3];
+	u64 reserved[2];
 };
 
 struct boot_irq {
@@ -108,7 +108,7 @@ _Static_assert(offsetof(struct boot_params, tasks) == 88, "layout");
 _Static_assert(offsetof(struct boot_params, heap_start) == 128, "layout");
 _Static_assert(offsetof(struct boot_params, epoch_tsc) == 160, "layout");
 _Static_assert(sizeof(struct boot_params) == 248, "layout");
-_Static_assert(sizeof(struct boot_task) == 96, "layout");
+_Static_assert(sizeof(struct boot_task) == 88, "layout");
 _Static_assert(sizeof(struct boot_irq) == 48, "layout");
 _Static_assert(sizeof(struct boot_ioc) == 64, "layout");
 _Static_assert(sizeof(struct kallsym) == 16, "layout");
