@@ -19,7 +19,7 @@ pub use kernel::{Driver, Idle, Kernel, OnLockup, Watchdog};
 pub use machine::{Machine, Override, OverrideValue};
 pub use ops::{Argument, KernelOp, MptFunction, ObjectOp, Submit, UserOp};
 pub use tasks::{Cpus, Population, Program, Task};
-pub use verdict::{Condition, Expect, ExpectedFinding, FindingKind};
+pub use verdict::{Condition, Expect, ExpectedFinding};
 
 use crate::diagnostics::Diagnostics;
 use crate::tree::{Node, Spanned};

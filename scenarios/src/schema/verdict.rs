@@ -1,6 +1,7 @@
 //! `until: …` and `expect: …`.
 
 use super::{Decoder, devices::cpu};
+use crate::diagnosis::FindingKind;
 use crate::tree::{Node, Spanned, Value};
 use crate::units::Duration;
 
@@ -19,53 +20,6 @@ pub enum Condition {
     Written(Spanned<String>, Option<u64>),
     /// A CPU has reached a symbol.
     Reached(Spanned<String>, Option<Spanned<u64>>),
-}
-
-/// Kinds of findings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FindingKind {
-    /// Nothing went wrong.
-    Ok,
-    /// A CPU made no progress with interrupts off.
-    HardLockup,
-    /// A CPU made no progress with interrupts on.
-    SoftLockup,
-    /// A task slept uninterruptibly for too long.
-    HungTask,
-    /// A lock word was damaged.
-    LockCorrupted,
-    /// A completion was overwritten; its waiter slept its whole timeout.
-    LostCompletion,
-    /// A command of the HBA timed out.
-    CommandTimeout,
-    /// CPUs wait for each other in a circle.
-    Deadlock,
-    /// The kernel faulted.
-    Oops,
-    /// The kernel panicked for another reason.
-    Panic,
-    /// The run came to its end of time undecided.
-    Deadline,
-}
-
-impl FindingKind {
-    /// The kind as reports write it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            FindingKind::Ok => "ok",
-            FindingKind::HardLockup => "hard-lockup",
-            FindingKind::SoftLockup => "soft-lockup",
-            FindingKind::HungTask => "hung-task",
-            FindingKind::LockCorrupted => "lock-corrupted",
-            FindingKind::LostCompletion => "lost-completion",
-            FindingKind::CommandTimeout => "command-timeout",
-            FindingKind::Deadlock => "deadlock",
-            FindingKind::Oops => "fault",
-            FindingKind::Panic => "panic",
-            FindingKind::Deadline => "deadline",
-        }
-    }
 }
 
 /// A finding that is expected.
@@ -96,7 +50,8 @@ pub struct Expect {
     pub variables: Vec<(Spanned<String>, u64)>,
 }
 
-const FINDINGS: [(&str, FindingKind); 11] = [
+/// Findings as scenarios name them. `Oops` is the kernel's own word for a fault.
+const FINDINGS: [(&str, FindingKind); 13] = [
     ("Ok", FindingKind::Ok),
     ("HardLockup", FindingKind::HardLockup),
     ("SoftLockup", FindingKind::SoftLockup),
@@ -105,7 +60,9 @@ const FINDINGS: [(&str, FindingKind); 11] = [
     ("LostCompletion", FindingKind::LostCompletion),
     ("CommandTimeout", FindingKind::CommandTimeout),
     ("Deadlock", FindingKind::Deadlock),
-    ("Oops", FindingKind::Oops),
+    ("Fault", FindingKind::Fault),
+    ("Oops", FindingKind::Fault),
+    ("UnimplementedInstruction", FindingKind::UnimplementedInstruction),
     ("Panic", FindingKind::Panic),
     ("Deadline", FindingKind::Deadline),
 ];
