@@ -49,7 +49,8 @@ fn finding(expected: &ExpectedFinding, report: &Report, wrong: &mut Vec<String>)
     if let Some(word) = expected.lock_word
         && found.lock_word != Some(word)
     {
-        let is = found.lock_word.map_or_else(|| "unknown".to_owned(), |word| format!("{word:#010x}"));
+        let is =
+            found.lock_word.map_or_else(|| "unknown".to_owned(), |word| format!("{word:#010x}"));
         wrong.push(format!("the lock word is {is} instead of {word:#010x}"));
     }
     let panics = |text: &str| {

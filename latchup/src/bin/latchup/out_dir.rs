@@ -14,7 +14,9 @@ impl OutDir {
     pub(crate) fn prepare(path: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(path).map_err(Failure::write(path))?;
         let probe = path.join(format!(".latchup-{}", std::process::id()));
-        fs::write(&probe, []).and_then(|()| fs::remove_file(&probe)).map_err(Failure::write(path))?;
+        fs::write(&probe, [])
+            .and_then(|()| fs::remove_file(&probe))
+            .map_err(Failure::write(path))?;
         Ok(OutDir(path.to_owned()))
     }
 
