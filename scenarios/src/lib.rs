@@ -10,6 +10,7 @@ pub mod diagnosis;
 pub mod diagnostics;
 pub mod document;
 pub mod dwarf;
+pub mod expect;
 pub mod guest;
 pub mod guest_memory;
 pub mod image;

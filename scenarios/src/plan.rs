@@ -8,8 +8,8 @@ mod tasks;
 pub use devices::{HBA_STRIDE, PlannedHba, PlannedIrq, Reach};
 pub use tasks::PlannedTask;
 
-use crate::diagnostics::Diagnostics;
 use crate::diagnosis::FindingKind;
+use crate::diagnostics::Diagnostics;
 use crate::schema::{Condition, Kernel, Scenario};
 use crate::tree::{Node, Spanned};
 use sim_x86::spec::MachineSpec;
@@ -127,7 +127,7 @@ impl Plan<'_> {
             _ => false,
         };
         if detector_off {
-            let message = format!("nothing detects a {}", finding.kind.value.name());
+            let message = format!("nothing detects a {}", finding.kind.value);
             let help = Some("turn the detector on in `kernel`".to_owned());
             diags.error(finding.kind.span, message, help);
         }

@@ -50,7 +50,8 @@ pub struct Expect {
     pub variables: Vec<(Spanned<String>, u64)>,
 }
 
-const FINDINGS: [(&str, FindingKind); 11] = [
+/// Findings as scenarios name them. `Oops` is the kernel's own word for a fault.
+const FINDINGS: [(&str, FindingKind); 13] = [
     ("Ok", FindingKind::Ok),
     ("HardLockup", FindingKind::HardLockup),
     ("SoftLockup", FindingKind::SoftLockup),
@@ -59,7 +60,9 @@ const FINDINGS: [(&str, FindingKind); 11] = [
     ("LostCompletion", FindingKind::LostCompletion),
     ("CommandTimeout", FindingKind::CommandTimeout),
     ("Deadlock", FindingKind::Deadlock),
+    ("Fault", FindingKind::Fault),
     ("Oops", FindingKind::Fault),
+    ("UnimplementedInstruction", FindingKind::UnimplementedInstruction),
     ("Panic", FindingKind::Panic),
     ("Deadline", FindingKind::Deadline),
 ];

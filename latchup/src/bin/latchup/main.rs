@@ -1,0 +1,39 @@
+//! The `latchup` command.
+
+mod args;
+mod fail;
+mod input;
+mod out_dir;
+mod pictures;
+mod run;
+mod screen;
+mod shell;
+
+use args::{Cli, Command};
+use clap::Parser;
+use fail::Failure;
+use screen::Screen;
+use std::process::ExitCode;
+
+/// Exit status of a run that ended as its scenario expects.
+const AS_EXPECTED: u8 = 0;
+/// Exit status if something else came out than expected.
+const NOT_AS_EXPECTED: u8 = 1;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut screen = Screen::new();
+    let result = match &cli.command {
+        Command::Run(args) => run::run(args, &mut screen),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            screen.failure(&failure);
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+/// What every subcommand returns: its exit status.
+type Outcome = Result<u8, Failure>;
