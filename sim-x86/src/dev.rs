@@ -4,7 +4,11 @@ mod arrivals;
 pub mod hba;
 pub mod irq_source;
 mod latency;
+#[cfg(test)]
+mod rig;
 pub mod stall;
+#[cfg(test)]
+mod tests;
 
 use crate::ids::{CoreId, DeviceId, PhysAddr};
 use crate::spec::InterruptSpec;

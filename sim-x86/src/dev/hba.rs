@@ -10,6 +10,8 @@
 //! Not modelled: data transfer, chained frames, MSI-X beyond vector 0, firmware faults.
 
 mod regs;
+#[cfg(test)]
+mod tests;
 
 use super::latency::Sampler;
 use super::{DevCtx, DevEffect, HbaSpec, Latency};
@@ -92,7 +94,7 @@ pub struct Hba {
     /// Where the next free reply frame is found, how many there are, and the host's last index.
     free_index: u32,
     free_count: u32,
-    free_host_index: Option<u32>,
+    free_host_index: u32,
 
     masked: bool,
     /// An interrupt became due while masked.
@@ -132,7 +134,7 @@ impl Hba {
             host_index: 0,
             free_index: 0,
             free_count: 0,
-            free_host_index: None,
+            free_host_index: 0,
             masked: false,
             held: false,
             line: false,
@@ -258,15 +260,22 @@ impl Hba {
         Some(u32::from_le_bytes(entry))
     }
 
+    /// The queues are set up: both are taken from their start, every entry of the reply free
+    /// queue is valid, and the host index stands on its last.
+    fn make_operational(&mut self) {
+        self.state = IocState::Operational;
+        (self.post_index, self.host_index) = (0, 0);
+        self.free_index = 0;
+        self.free_count = self.config.free_depth();
+        self.free_host_index = self.config.free_depth() - 1;
+    }
+
     /// The host gives reply frames back: entries up to and including `index` are free now.
     fn set_free_host_index(&mut self, index: u32, ctx: &mut DevCtx) {
         let depth = self.config.free_depth();
         let index = index % depth;
-        let new = match self.free_host_index {
-            None => index + 1,
-            Some(old) => (index + depth - old) % depth,
-        };
-        self.free_host_index = Some(index);
+        let new = (index + depth - self.free_host_index) % depth;
+        self.free_host_index = index;
         self.free_count = (self.free_count + new).min(depth);
         self.post_next(ctx);
     }
@@ -274,12 +283,14 @@ impl Hba {
     /// The host has taken all descriptors before `index`.
     fn set_host_index(&mut self, index: u32, ctx: &mut DevCtx) {
         self.host_index = (index & 0x00ff_ffff) % self.config.post_depth();
+        if !self.replies_waiting() {
+            // Nothing is left to coalesce: the host came by itself.
+            self.start_coalescing();
+        }
         if !self.msi {
             // A level stays asserted while there is something left: the I/O APIC sends again.
             self.line = false;
-            if self.replies_waiting() {
-                self.interrupt(ctx);
-            }
+            self.interrupt(ctx);
         }
         self.post_next(ctx);
     }
@@ -297,12 +308,20 @@ impl Hba {
     }
 
     fn signal(&mut self, ctx: &mut DevCtx) {
-        self.unsignalled = 0;
-        self.coalescing_round = (self.coalescing_round + 1) & !KIND;
+        self.start_coalescing();
         self.interrupt(ctx);
     }
 
+    /// From now on replies count, and time runs, for the next interrupt.
+    fn start_coalescing(&mut self) {
+        self.unsignalled = 0;
+        self.coalescing_round = (self.coalescing_round + 1) & !KIND;
+    }
+
     fn interrupt(&mut self, ctx: &mut DevCtx) {
+        if !self.replies_waiting() {
+            return;
+        }
         if self.masked {
             self.held = true;
             return;
@@ -323,13 +342,13 @@ impl Hba {
         self.masked = masked;
         if masked {
             self.line = false;
-        } else if (std::mem::take(&mut self.held) || !self.msi) && self.replies_waiting() {
+        } else if std::mem::take(&mut self.held) || !self.msi {
             self.interrupt(ctx);
         }
     }
 
     /// Adapter or message unit reset: every request is dropped, READY after the reset time. The
-    /// mask and the queue addresses stay; indices start from 0.
+    /// mask and the queue addresses stay.
     fn reset(&mut self, ctx: &mut DevCtx) {
         self.state = IocState::Reset;
         self.requests.clear();
@@ -337,9 +356,8 @@ impl Hba {
         self.posting = None;
         self.dma = self.dma.wrapping_add(1);
         (self.post_index, self.host_index) = (0, 0);
-        (self.free_index, self.free_count, self.free_host_index) = (0, 0, None);
-        (self.held, self.line, self.unsignalled) = (false, false, 0);
-        self.coalescing_round = (self.coalescing_round + 1) & !KIND;
+        (self.held, self.line) = (false, false);
+        self.start_coalescing();
         self.resets = (self.resets + 1) & !KIND;
         let token = RESET_DONE | self.resets;
         ctx.effects.push(DevEffect::Event { at: ctx.now + self.reset_time, token });
