@@ -3,9 +3,9 @@
 //! The driver posts an 8-byte request descriptor in two register writes; the firmware takes its
 //! time; the answer is written to host memory — a reply frame if there is more to say than
 //! "done", then a reply descriptor — and an interrupt tells the host. Replies leave one at a time
-//! in order of completion, and a descriptor is not written before its frame is visible (PCIe keeps
-//! posted writes in order). Register offsets and bits are those of MPI 2.0; in place of its
-//! doorbell handshake, queue addresses are plain registers at 0x100–0x148 (see [`regs`]).
+//! in order of completion; the descriptor is written after its frame, and becomes visible after it.
+//! Register offsets and bits are those of MPI 2.0; in place of its doorbell handshake, queue
+//! addresses are plain registers at 0x100–0x148.
 //!
 //! Not modelled: data transfer, chained frames, MSI-X beyond vector 0, firmware faults.
 
@@ -56,11 +56,11 @@ struct Request {
 }
 
 /// The reply on its way into memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Posting {
     smid: u16,
-    /// Writes still to do; each starts when the one before is visible.
-    writes: VecDeque<(PhysAddr, Vec<u8>)>,
+    /// Token of its last DMA write.
+    last: u32,
 }
 
 /// See the [module](self).
@@ -85,7 +85,7 @@ pub struct Hba {
     /// Finished requests whose replies wait to be posted.
     outbox: VecDeque<Request>,
     posting: Option<Posting>,
-    /// Number of the DMA write under way: older ones belong to replies that a reset dropped.
+    /// DMA writes so far: the token of the latest.
     dma: u32,
 
     /// Where the next reply descriptor goes, and the first that the host hasn't taken.
@@ -172,13 +172,9 @@ impl Hba {
     }
 
     pub(super) fn on_dma_done(&mut self, token: u32, ctx: &mut DevCtx) {
-        let Some(posting) = self.posting.as_ref().filter(|_| token == self.dma) else { return };
-        if !posting.writes.is_empty() {
-            self.next_write(ctx);
-            return;
-        }
+        // Writes of a reply that a reset has dropped have other tokens.
+        let Some(posting) = self.posting.take_if(|posting| posting.last == token) else { return };
         let id = u32::from(posting.smid);
-        self.posting = None;
         self.post_index = (self.post_index + 1) % self.config.post_depth();
         ctx.effects.push(DevEffect::Trace(Trace::DeviceReply { device: self.id, id }));
         self.reply_visible(ctx);
@@ -215,7 +211,6 @@ impl Hba {
             return;
         }
         let Some(&request) = self.outbox.front() else { return };
-        let mut writes = VecDeque::new();
         let mut descriptor = [0; DESCRIPTOR_BYTES as usize];
         descriptor[1] = request.msix;
         descriptor[2..4].copy_from_slice(&request.smid.to_le_bytes());
@@ -225,20 +220,25 @@ impl Hba {
             let Some(frame) = self.take_free_frame(ctx) else { return };
             descriptor[0] = ADDRESS_REPLY;
             descriptor[4..8].copy_from_slice(&frame.to_le_bytes());
-            split_lines(self.config.reply_frame(frame), &default_reply(&request), &mut writes);
+            self.write_memory(self.config.reply_frame(frame), &default_reply(&request), ctx);
         }
         let at = self.config.post_queue() + u64::from(self.post_index) * DESCRIPTOR_BYTES;
-        split_lines(PhysAddr(at), &descriptor, &mut writes);
+        self.write_memory(PhysAddr(at), &descriptor, ctx);
         self.outbox.pop_front();
-        self.posting = Some(Posting { smid: request.smid, writes });
-        self.next_write(ctx);
+        self.posting = Some(Posting { smid: request.smid, last: self.dma });
     }
 
-    fn next_write(&mut self, ctx: &mut DevCtx) {
-        let next = self.posting.as_mut().and_then(|posting| posting.writes.pop_front());
-        if let Some((addr, bytes)) = next {
+    /// Writes `bytes` at `addr`, in parts that don't cross a line.
+    fn write_memory(&mut self, addr: PhysAddr, mut bytes: &[u8], ctx: &mut DevCtx) {
+        let mut addr = addr.0;
+        while !bytes.is_empty() {
+            let room = (LINE_BYTES - addr % LINE_BYTES) as usize;
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
             self.dma = self.dma.wrapping_add(1);
-            ctx.effects.push(DevEffect::DmaWrite { addr, bytes, token: self.dma });
+            let (to, bytes_now, token) = (PhysAddr(addr), now.to_vec(), self.dma);
+            ctx.effects.push(DevEffect::DmaWrite { addr: to, bytes: bytes_now, token });
+            addr += now.len() as u64;
+            bytes = rest;
         }
     }
 
@@ -354,7 +354,6 @@ impl Hba {
         self.requests.clear();
         self.outbox.clear();
         self.posting = None;
-        self.dma = self.dma.wrapping_add(1);
         (self.post_index, self.host_index) = (0, 0);
         (self.held, self.line) = (false, false);
         self.start_coalescing();
@@ -371,16 +370,4 @@ fn default_reply(request: &Request) -> [u8; REPLY_DWORDS as usize * 4] {
     frame[3] = request.function;
     frame[8..10].copy_from_slice(&request.vp_vf);
     frame
-}
-
-/// Appends the writes that put `bytes` at `addr`, none crossing a line.
-fn split_lines(addr: PhysAddr, mut bytes: &[u8], writes: &mut VecDeque<(PhysAddr, Vec<u8>)>) {
-    let mut addr = addr.0;
-    while !bytes.is_empty() {
-        let room = (LINE_BYTES - addr % LINE_BYTES) as usize;
-        let (now, rest) = bytes.split_at(room.min(bytes.len()));
-        writes.push_back((PhysAddr(addr), now.to_vec()));
-        addr += now.len() as u64;
-        bytes = rest;
-    }
 }

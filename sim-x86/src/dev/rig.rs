@@ -33,6 +33,8 @@ pub(super) struct Rig {
     pub(super) interrupts: Vec<(Cycle, CoreId, Delivery)>,
     pub(super) stalls: Vec<(Cycle, Option<CoreId>, Cycle)>,
     pub(super) traces: Vec<(Cycle, Trace)>,
+    /// Where DMA writes landed, in order.
+    pub(super) landed: Vec<(Cycle, PhysAddr)>,
     pub(super) spec: InterruptSpec,
     ram: Ram,
     queue: EventQueue<Pending>,
@@ -47,6 +49,7 @@ impl Rig {
             interrupts: Vec::new(),
             stalls: Vec::new(),
             traces: Vec::new(),
+            landed: Vec::new(),
             spec: westmere_ep().interrupts,
             ram: Ram(vec![0; 0x1_0000]),
             queue: EventQueue::new(1),
@@ -94,6 +97,7 @@ impl Rig {
                 Pending::Dma(n) => {
                     let (addr, bytes, token) = self.dma[n].clone();
                     self.poke(addr.0, &bytes);
+                    self.landed.push((at, addr));
                     self.call(|device, ctx| device.on_dma_done(token, ctx));
                 }
             }

@@ -1,26 +1,12 @@
 //! Through the registers, as a guest and a machine use the chip.
 
+use super::regs::at;
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 const NOW: Cycle = Cycle(1_000);
 const TICK: u32 = 22;
-
-mod at {
-    pub(super) const TPR: u32 = 0x80;
-    pub(super) const EOI: u32 = 0xb0;
-    pub(super) const SVR: u32 = 0xf0;
-    pub(super) const ESR: u32 = 0x280;
-    pub(super) const ICR: u32 = 0x300;
-    pub(super) const ICR2: u32 = 0x310;
-    pub(super) const LVT_TIMER: u32 = 0x320;
-    pub(super) const LVT_PERFORMANCE: u32 = 0x340;
-    pub(super) const LVT_ERROR: u32 = 0x370;
-    pub(super) const INITIAL: u32 = 0x380;
-    pub(super) const CURRENT: u32 = 0x390;
-    pub(super) const DIVIDE: u32 = 0x3e0;
-}
 
 /// A software-enabled APIC with id 3 in xAPIC mode.
 fn enabled() -> Lapic {
@@ -45,7 +31,7 @@ fn timer(lvt: u32, count: u32) -> Lapic {
     let mut apic = enabled();
     apic.write_mmio(at::DIVIDE, 0xb, NOW);
     apic.write_mmio(at::LVT_TIMER, lvt, NOW);
-    apic.write_mmio(at::INITIAL, count, NOW);
+    apic.write_mmio(at::INITIAL_COUNT, count, NOW);
     apic
 }
 
@@ -214,7 +200,7 @@ fn illegal_vectors_are_errors_in_both_directions() {
 fn writes_to_unimplemented_registers_are_errors_and_to_read_only_ones_are_not() {
     let mut apic = enabled();
     apic.write_mmio(0x30, 0, NOW);
-    apic.write_mmio(at::CURRENT, 0, NOW);
+    apic.write_mmio(at::CURRENT_COUNT, 0, NOW);
     apic.write_mmio(at::ESR, 0, NOW);
     assert_eq!(apic.read_mmio(at::ESR, NOW), 0);
     apic.write_mmio(0x40, 0, NOW);
@@ -231,13 +217,13 @@ fn a_one_shot_timer_expires_once() {
     assert_eq!(apic.timer_expired(expiry), Some(Delivery::Fixed(0xef)));
     assert_eq!(apic.next_timer(), None);
     assert_eq!(apic.timer_expired(expiry), None, "a stale event");
-    assert_eq!(apic.read_mmio(at::CURRENT, expiry), 0);
+    assert_eq!(apic.read_mmio(at::CURRENT_COUNT, expiry), 0);
 }
 
 #[test]
 fn an_event_before_the_expiry_is_stale() {
     let mut apic = timer(0xef, 100);
-    apic.write_mmio(at::INITIAL, 200, NOW + 500);
+    apic.write_mmio(at::INITIAL_COUNT, 200, NOW + 500);
     assert_eq!(apic.timer_expired(NOW + 2_200), None);
     assert_eq!(apic.next_timer(), Some(NOW + 500 + 4_400));
 }
@@ -245,7 +231,8 @@ fn an_event_before_the_expiry_is_stale() {
 #[test]
 fn the_current_count_goes_down_by_one_each_tick() {
     let apic = timer(0xef, 100);
-    let counts = [0, 21, 22, 23, 2_199, 2_200, 9_999].map(|d| apic.read_mmio(at::CURRENT, NOW + d));
+    let counts =
+        [0, 21, 22, 23, 2_199, 2_200, 9_999].map(|d| apic.read_mmio(at::CURRENT_COUNT, NOW + d));
     assert_eq!(counts, [100, 100, 99, 99, 1, 0, 0]);
 }
 
@@ -257,7 +244,7 @@ fn a_periodic_timer_expires_at_exact_multiples() {
         assert_eq!(apic.next_timer(), Some(expiry));
         assert_eq!(apic.timer_expired(expiry), Some(Delivery::Fixed(0xef)));
     }
-    apic.write_mmio(at::INITIAL, 0, NOW + 1_101);
+    apic.write_mmio(at::INITIAL_COUNT, 0, NOW + 1_101);
     assert_eq!(apic.next_timer(), None, "0 stops it");
 }
 
@@ -268,7 +255,7 @@ fn each_divisor_divides() {
         let mut apic = enabled();
         apic.write_mmio(at::DIVIDE, code, NOW);
         apic.write_mmio(at::LVT_TIMER, 0xef, NOW);
-        apic.write_mmio(at::INITIAL, 3, NOW);
+        apic.write_mmio(at::INITIAL_COUNT, 3, NOW);
         assert_eq!(apic.next_timer(), Some(NOW + 3 * divisor * u64::from(TICK)), "{code:#b}");
     }
 }
@@ -277,7 +264,7 @@ fn each_divisor_divides() {
 fn a_new_divisor_applies_to_what_is_left() {
     let mut apic = timer(0xef, 100);
     apic.write_mmio(at::DIVIDE, 0, NOW + 1_100);
-    assert_eq!(apic.read_mmio(at::CURRENT, NOW + 1_100), 50);
+    assert_eq!(apic.read_mmio(at::CURRENT_COUNT, NOW + 1_100), 50);
     assert_eq!(apic.next_timer(), Some(NOW + 1_100 + 50 * 44));
 }
 
@@ -285,7 +272,7 @@ fn a_new_divisor_applies_to_what_is_left() {
 fn an_expiry_while_masked_is_lost() {
     let mut apic = timer(LVT_MASKED | 0xef, 100);
     assert_eq!(apic.next_timer(), None);
-    assert_eq!(apic.read_mmio(at::CURRENT, NOW + 1_100), 50, "it counts all the same");
+    assert_eq!(apic.read_mmio(at::CURRENT_COUNT, NOW + 1_100), 50, "it counts all the same");
     apic.write_mmio(at::LVT_TIMER, 0xef, NOW + 5_000);
     assert_eq!(apic.next_timer(), None);
     let mut apic = timer(LVT_MASKED | PERIODIC | 0xef, 100);
@@ -544,7 +531,7 @@ proptest! {
                 prop_assert!(apic.timer_expired(expiry).is_some());
             }
             let left = (NOW + (fired + 1) * period).since(NOW + look);
-            let current = u64::from(apic.read_mmio(at::CURRENT, NOW + look));
+            let current = u64::from(apic.read_mmio(at::CURRENT_COUNT, NOW + look));
             prop_assert_eq!(current, left.div_ceil(u64::from(TICK)));
         }
     }
