@@ -4,7 +4,11 @@ mod arrivals;
 pub mod hba;
 pub mod irq_source;
 mod latency;
+#[cfg(test)]
+mod rig;
 pub mod stall;
+#[cfg(test)]
+mod tests;
 
 use crate::ids::{CoreId, DeviceId, PhysAddr};
 use crate::spec::InterruptSpec;
@@ -146,7 +150,8 @@ pub enum DevEffect {
         token: u32,
     },
     /// Write `bytes` (within one cache line) coherently: every cached copy is invalidated. The
-    /// device's `on_dma_done` is called with `token` when the bytes are visible.
+    /// device's `on_dma_done` is called with `token` when the bytes are visible. Writes of one
+    /// device become visible in the order in which it issued them, as PCIe keeps posted writes.
     DmaWrite {
         /// Where.
         addr: PhysAddr,

@@ -7,6 +7,8 @@
 //! lowest-priority messages, which are delivered like fixed ones.
 
 mod regs;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod vectors;
 

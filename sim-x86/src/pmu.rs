@@ -11,6 +11,9 @@
 //! that is enabled for ring 0 or ring 3 or both counts in every ring. Freezing on PMI isn't
 //! modelled.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 /// Counter width in bits, of both vendors.

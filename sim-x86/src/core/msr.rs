@@ -171,6 +171,7 @@ fn associativity(ways: u32) -> u32 {
         5..=8 => 6,
         9..=16 => 8,
         17..=32 => 10,
+        33..=48 => 11,
         _ => 0xf,
     }
 }
@@ -316,6 +317,40 @@ mod tests {
         assert_eq!([0, 1, 2].map(size), [32 << 10, 32 << 10, 256 << 10]);
         assert_eq!(size(3), 12 << 20);
         assert_eq!(cpuid(&westmere_ep(), CoreId(0), 4, 4), [0; 4]);
+    }
+
+    #[test]
+    fn the_topology_leaf_counts_threads_and_cores() {
+        let leaf = |level| cpuid(&westmere_ep(), CoreId(18), 0xb, level);
+        assert_eq!(leaf(0), [0, 1, 1 << 8, 18]);
+        assert_eq!(leaf(1), [4, 12, 2 << 8 | 1, 18]);
+        assert_eq!(leaf(2), [0, 0, 2, 18]);
+    }
+
+    #[test]
+    fn amd_gives_its_caches_in_extended_leaves() {
+        let leaf = |n| cpuid(&magny_cours(), CoreId(0), n, 0);
+        let l1 = 64 << 24 | 2 << 16 | 1 << 8 | 64;
+        assert_eq!(leaf(0x8000_0005), [0, 0, l1, l1]);
+        // 512 KB 16-way; ten times 512 KB, 40-way.
+        assert_eq!(
+            leaf(0x8000_0006)[2..],
+            [512 << 16 | 8 << 12 | 64, 10 << 18 | 0xb << 12 | 1 << 8 | 64]
+        );
+        assert_eq!(leaf(0x8000_0008)[2], 11, "twelve cores in a package");
+        assert_eq!([leaf(4), leaf(0xa), leaf(0xb)], [[0; 4]; 3], "Intel's leaves");
+    }
+
+    #[test]
+    fn nothing_is_reported_that_the_core_cannot_execute() {
+        for spec in [westmere_ep(), magny_cours()] {
+            let [_, _, ecx, _] = cpuid(&spec, CoreId(0), 1, 0);
+            // SSE3, SSSE3, FMA, SSE4.1, SSE4.2, MOVBE, AES, XSAVE, AVX, RDRAND.
+            for bit in [0, 9, 12, 19, 20, 22, 25, 26, 28, 30] {
+                assert_eq!(ecx >> bit & 1, 0, "bit {bit}");
+            }
+            assert_eq!(cpuid(&spec, CoreId(0), 7, 0), [0; 4], "BMI and the like");
+        }
     }
 
     #[test]

@@ -3,13 +3,15 @@
 //! The driver posts an 8-byte request descriptor in two register writes; the firmware takes its
 //! time; the answer is written to host memory — a reply frame if there is more to say than
 //! "done", then a reply descriptor — and an interrupt tells the host. Replies leave one at a time
-//! in order of completion, and a descriptor is not written before its frame is visible (PCIe keeps
-//! posted writes in order). Register offsets and bits are those of MPI 2.0; in place of its
-//! doorbell handshake, queue addresses are plain registers at 0x100–0x148 (see [`regs`]).
+//! in order of completion; the descriptor is written after its frame, and becomes visible after it.
+//! Register offsets and bits are those of MPI 2.0; in place of its doorbell handshake, queue
+//! addresses are plain registers at 0x100–0x148.
 //!
 //! Not modelled: data transfer, chained frames, MSI-X beyond vector 0, firmware faults.
 
 mod regs;
+#[cfg(test)]
+mod tests;
 
 use super::latency::Sampler;
 use super::{DevCtx, DevEffect, HbaSpec, Latency};
@@ -54,11 +56,11 @@ struct Request {
 }
 
 /// The reply on its way into memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Posting {
     smid: u16,
-    /// Writes still to do; each starts when the one before is visible.
-    writes: VecDeque<(PhysAddr, Vec<u8>)>,
+    /// Token of its last DMA write.
+    last: u32,
 }
 
 /// See the [module](self).
@@ -83,7 +85,7 @@ pub struct Hba {
     /// Finished requests whose replies wait to be posted.
     outbox: VecDeque<Request>,
     posting: Option<Posting>,
-    /// Number of the DMA write under way: older ones belong to replies that a reset dropped.
+    /// DMA writes so far: the token of the latest.
     dma: u32,
 
     /// Where the next reply descriptor goes, and the first that the host hasn't taken.
@@ -92,7 +94,7 @@ pub struct Hba {
     /// Where the next free reply frame is found, how many there are, and the host's last index.
     free_index: u32,
     free_count: u32,
-    free_host_index: Option<u32>,
+    free_host_index: u32,
 
     masked: bool,
     /// An interrupt became due while masked.
@@ -132,7 +134,7 @@ impl Hba {
             host_index: 0,
             free_index: 0,
             free_count: 0,
-            free_host_index: None,
+            free_host_index: 0,
             masked: false,
             held: false,
             line: false,
@@ -170,13 +172,9 @@ impl Hba {
     }
 
     pub(super) fn on_dma_done(&mut self, token: u32, ctx: &mut DevCtx) {
-        let Some(posting) = self.posting.as_ref().filter(|_| token == self.dma) else { return };
-        if !posting.writes.is_empty() {
-            self.next_write(ctx);
-            return;
-        }
+        // Writes of a reply that a reset has dropped have other tokens.
+        let Some(posting) = self.posting.take_if(|posting| posting.last == token) else { return };
         let id = u32::from(posting.smid);
-        self.posting = None;
         self.post_index = (self.post_index + 1) % self.config.post_depth();
         ctx.effects.push(DevEffect::Trace(Trace::DeviceReply { device: self.id, id }));
         self.reply_visible(ctx);
@@ -213,7 +211,6 @@ impl Hba {
             return;
         }
         let Some(&request) = self.outbox.front() else { return };
-        let mut writes = VecDeque::new();
         let mut descriptor = [0; DESCRIPTOR_BYTES as usize];
         descriptor[1] = request.msix;
         descriptor[2..4].copy_from_slice(&request.smid.to_le_bytes());
@@ -223,20 +220,25 @@ impl Hba {
             let Some(frame) = self.take_free_frame(ctx) else { return };
             descriptor[0] = ADDRESS_REPLY;
             descriptor[4..8].copy_from_slice(&frame.to_le_bytes());
-            split_lines(self.config.reply_frame(frame), &default_reply(&request), &mut writes);
+            self.write_memory(self.config.reply_frame(frame), &default_reply(&request), ctx);
         }
         let at = self.config.post_queue() + u64::from(self.post_index) * DESCRIPTOR_BYTES;
-        split_lines(PhysAddr(at), &descriptor, &mut writes);
+        self.write_memory(PhysAddr(at), &descriptor, ctx);
         self.outbox.pop_front();
-        self.posting = Some(Posting { smid: request.smid, writes });
-        self.next_write(ctx);
+        self.posting = Some(Posting { smid: request.smid, last: self.dma });
     }
 
-    fn next_write(&mut self, ctx: &mut DevCtx) {
-        let next = self.posting.as_mut().and_then(|posting| posting.writes.pop_front());
-        if let Some((addr, bytes)) = next {
+    /// Writes `bytes` at `addr`, in parts that don't cross a line.
+    fn write_memory(&mut self, addr: PhysAddr, mut bytes: &[u8], ctx: &mut DevCtx) {
+        let mut addr = addr.0;
+        while !bytes.is_empty() {
+            let room = (LINE_BYTES - addr % LINE_BYTES) as usize;
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
             self.dma = self.dma.wrapping_add(1);
-            ctx.effects.push(DevEffect::DmaWrite { addr, bytes, token: self.dma });
+            let (to, bytes_now, token) = (PhysAddr(addr), now.to_vec(), self.dma);
+            ctx.effects.push(DevEffect::DmaWrite { addr: to, bytes: bytes_now, token });
+            addr += now.len() as u64;
+            bytes = rest;
         }
     }
 
@@ -258,15 +260,22 @@ impl Hba {
         Some(u32::from_le_bytes(entry))
     }
 
+    /// The queues are set up: both are taken from their start, every entry of the reply free
+    /// queue is valid, and the host index stands on its last.
+    fn make_operational(&mut self) {
+        self.state = IocState::Operational;
+        (self.post_index, self.host_index) = (0, 0);
+        self.free_index = 0;
+        self.free_count = self.config.free_depth();
+        self.free_host_index = self.config.free_depth() - 1;
+    }
+
     /// The host gives reply frames back: entries up to and including `index` are free now.
     fn set_free_host_index(&mut self, index: u32, ctx: &mut DevCtx) {
         let depth = self.config.free_depth();
         let index = index % depth;
-        let new = match self.free_host_index {
-            None => index + 1,
-            Some(old) => (index + depth - old) % depth,
-        };
-        self.free_host_index = Some(index);
+        let new = (index + depth - self.free_host_index) % depth;
+        self.free_host_index = index;
         self.free_count = (self.free_count + new).min(depth);
         self.post_next(ctx);
     }
@@ -274,12 +283,14 @@ impl Hba {
     /// The host has taken all descriptors before `index`.
     fn set_host_index(&mut self, index: u32, ctx: &mut DevCtx) {
         self.host_index = (index & 0x00ff_ffff) % self.config.post_depth();
+        if !self.replies_waiting() {
+            // Nothing is left to coalesce: the host came by itself.
+            self.start_coalescing();
+        }
         if !self.msi {
             // A level stays asserted while there is something left: the I/O APIC sends again.
             self.line = false;
-            if self.replies_waiting() {
-                self.interrupt(ctx);
-            }
+            self.interrupt(ctx);
         }
         self.post_next(ctx);
     }
@@ -297,12 +308,20 @@ impl Hba {
     }
 
     fn signal(&mut self, ctx: &mut DevCtx) {
-        self.unsignalled = 0;
-        self.coalescing_round = (self.coalescing_round + 1) & !KIND;
+        self.start_coalescing();
         self.interrupt(ctx);
     }
 
+    /// From now on replies count, and time runs, for the next interrupt.
+    fn start_coalescing(&mut self) {
+        self.unsignalled = 0;
+        self.coalescing_round = (self.coalescing_round + 1) & !KIND;
+    }
+
     fn interrupt(&mut self, ctx: &mut DevCtx) {
+        if !self.replies_waiting() {
+            return;
+        }
         if self.masked {
             self.held = true;
             return;
@@ -323,23 +342,21 @@ impl Hba {
         self.masked = masked;
         if masked {
             self.line = false;
-        } else if (std::mem::take(&mut self.held) || !self.msi) && self.replies_waiting() {
+        } else if std::mem::take(&mut self.held) || !self.msi {
             self.interrupt(ctx);
         }
     }
 
     /// Adapter or message unit reset: every request is dropped, READY after the reset time. The
-    /// mask and the queue addresses stay; indices start from 0.
+    /// mask and the queue addresses stay.
     fn reset(&mut self, ctx: &mut DevCtx) {
         self.state = IocState::Reset;
         self.requests.clear();
         self.outbox.clear();
         self.posting = None;
-        self.dma = self.dma.wrapping_add(1);
         (self.post_index, self.host_index) = (0, 0);
-        (self.free_index, self.free_count, self.free_host_index) = (0, 0, None);
-        (self.held, self.line, self.unsignalled) = (false, false, 0);
-        self.coalescing_round = (self.coalescing_round + 1) & !KIND;
+        (self.held, self.line) = (false, false);
+        self.start_coalescing();
         self.resets = (self.resets + 1) & !KIND;
         let token = RESET_DONE | self.resets;
         ctx.effects.push(DevEffect::Event { at: ctx.now + self.reset_time, token });
@@ -353,16 +370,4 @@ fn default_reply(request: &Request) -> [u8; REPLY_DWORDS as usize * 4] {
     frame[3] = request.function;
     frame[8..10].copy_from_slice(&request.vp_vf);
     frame
-}
-
-/// Appends the writes that put `bytes` at `addr`, none crossing a line.
-fn split_lines(addr: PhysAddr, mut bytes: &[u8], writes: &mut VecDeque<(PhysAddr, Vec<u8>)>) {
-    let mut addr = addr.0;
-    while !bytes.is_empty() {
-        let room = (LINE_BYTES - addr % LINE_BYTES) as usize;
-        let (now, rest) = bytes.split_at(room.min(bytes.len()));
-        writes.push_back((PhysAddr(addr), now.to_vec()));
-        addr += now.len() as u64;
-        bytes = rest;
-    }
 }

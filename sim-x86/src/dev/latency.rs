@@ -123,6 +123,17 @@ mod tests {
     }
 
     #[test]
+    fn draws_are_the_same_on_every_host() {
+        let log_normal = draws(&Latency::LogNormal { median: 120_000.0, sigma: 0.5 }, 4);
+        assert_eq!(log_normal, [58_750, 127_089, 97_848, 149_838]);
+        let normal = draws(&Latency::Normal { mean: 10_000.0, sd: 500.0 }, 4);
+        assert_eq!(normal, [9_286, 10_057, 9_796, 10_222]);
+        let mut stream = Stream::new(5, "gaps");
+        let gaps = [(); 4].map(|()| exponential(&mut stream, 3_000.0));
+        assert_eq!(gaps, [4671, 2561, 2849, 2813]);
+    }
+
+    #[test]
     fn exponential_gaps_have_their_mean_and_are_never_zero() {
         let mut stream = Stream::new(5, "gaps");
         let all: Vec<u64> = (0..20_000).map(|_| exponential(&mut stream, 3_000.0)).collect();

@@ -28,28 +28,29 @@ const BASE_EXTD: u64 = 1 << 10;
 const BASE_EN: u64 = 1 << 11;
 
 /// Register offsets in the page; an x2APIC MSR is `0x800 + offset / 16`.
-mod at {
-    pub(super) const ID: u32 = 0x020;
-    pub(super) const VERSION: u32 = 0x030;
-    pub(super) const TPR: u32 = 0x080;
-    pub(super) const APR: u32 = 0x090;
-    pub(super) const PPR: u32 = 0x0a0;
-    pub(super) const EOI: u32 = 0x0b0;
-    pub(super) const LDR: u32 = 0x0d0;
-    pub(super) const DFR: u32 = 0x0e0;
-    pub(super) const SVR: u32 = 0x0f0;
-    pub(super) const ISR: u32 = 0x100;
-    pub(super) const TMR: u32 = 0x180;
-    pub(super) const IRR: u32 = 0x200;
-    pub(super) const ESR: u32 = 0x280;
-    pub(super) const CMCI: u32 = 0x2f0;
-    pub(super) const ICR: u32 = 0x300;
-    pub(super) const ICR2: u32 = 0x310;
-    pub(super) const LVT_TIMER: u32 = 0x320;
-    pub(super) const LVT_ERROR: u32 = 0x370;
-    pub(super) const INITIAL_COUNT: u32 = 0x380;
-    pub(super) const CURRENT_COUNT: u32 = 0x390;
-    pub(super) const DIVIDE: u32 = 0x3e0;
+pub(super) mod at {
+    pub(in crate::lapic) const ID: u32 = 0x020;
+    pub(in crate::lapic) const VERSION: u32 = 0x030;
+    pub(in crate::lapic) const TPR: u32 = 0x080;
+    pub(in crate::lapic) const APR: u32 = 0x090;
+    pub(in crate::lapic) const PPR: u32 = 0x0a0;
+    pub(in crate::lapic) const EOI: u32 = 0x0b0;
+    pub(in crate::lapic) const LDR: u32 = 0x0d0;
+    pub(in crate::lapic) const DFR: u32 = 0x0e0;
+    pub(in crate::lapic) const SVR: u32 = 0x0f0;
+    pub(in crate::lapic) const ISR: u32 = 0x100;
+    pub(in crate::lapic) const TMR: u32 = 0x180;
+    pub(in crate::lapic) const IRR: u32 = 0x200;
+    pub(in crate::lapic) const ESR: u32 = 0x280;
+    pub(in crate::lapic) const CMCI: u32 = 0x2f0;
+    pub(in crate::lapic) const ICR: u32 = 0x300;
+    pub(in crate::lapic) const ICR2: u32 = 0x310;
+    pub(in crate::lapic) const LVT_TIMER: u32 = 0x320;
+    pub(in crate::lapic) const LVT_PERFORMANCE: u32 = 0x340;
+    pub(in crate::lapic) const LVT_ERROR: u32 = 0x370;
+    pub(in crate::lapic) const INITIAL_COUNT: u32 = 0x380;
+    pub(in crate::lapic) const CURRENT_COUNT: u32 = 0x390;
+    pub(in crate::lapic) const DIVIDE: u32 = 0x3e0;
 }
 
 impl Lvt {
@@ -59,7 +60,7 @@ impl Lvt {
             at::CMCI => Lvt::Cmci,
             at::LVT_TIMER => Lvt::Timer,
             0x330 => Lvt::Thermal,
-            0x340 => Lvt::Performance,
+            at::LVT_PERFORMANCE => Lvt::Performance,
             0x350 => Lvt::Lint0,
             0x360 => Lvt::Lint1,
             at::LVT_ERROR => Lvt::Error,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0x00 | doorbell: state in 31:28; function 0x40 in 31:24 resets the message unit |
 //! | 0x04 | write sequence: the keys 0xf 4 0xb 2 7 0xd unlock 0x08, any other locks it |
-//! | 0x08 | host diagnostic: 7 unlocked, 5 was reset, 2 reset the adapter |
+//! | 0x08 | host diagnostic: 7 unlocked, 5 was reset, 2 reset the adapter (even while locked) |
 //! | 0x30 | interrupt status: bit 3 replies are waiting |
 //! | 0x34 | interrupt mask: bit 3 |
 //! | 0x48 | reply free host index: the last valid entry |
@@ -133,7 +133,7 @@ impl Hba {
             }
             at::INTERRUPT_STATUS if self.replies_waiting() => REPLY_INTERRUPT,
             at::INTERRUPT_MASK if self.masked => REPLY_INTERRUPT,
-            at::REPLY_FREE_HOST_INDEX => self.free_host_index.unwrap_or(0),
+            at::REPLY_FREE_HOST_INDEX => self.free_host_index,
             at::REPLY_POST_HOST_INDEX => self.host_index,
             at::CONFIG..at::CONFIG_END => self.config.word(offset & !3),
             at::ENABLE => u32::from(self.state == IocState::Operational),
@@ -158,7 +158,7 @@ impl Hba {
                 self.config.words[((offset - at::CONFIG) / 4) as usize] = value;
             }
             at::ENABLE if value == 1 && self.state == IocState::Ready => {
-                self.state = IocState::Operational;
+                self.make_operational();
             }
             _ => {}
         }
