@@ -9,6 +9,7 @@
 #include "sched.h"
 
 #define NO_CALLBACK 0xff
+#define NO_FUNCTION 0xff
 #define RESET_POLL_MS 50
 #define RESET_POLLS 60
 
@@ -58,6 +59,28 @@ MPI2DefaultReply_t *mpt2sas_base_get_reply_virt_addr(MPT2SAS_ADAPTER *ioc, u32 p
 	if (!phys)
 		return NULL;
 	return (MPI2DefaultReply_t *)(ioc->reply_frames[0] + (phys - (u32)ioc->reply));
+}
+
+u8 mpt2sas_base_save_reply(MPT2SAS_ADAPTER *ioc, struct _internal_cmd *cmd, u32 reply)
+{
+	MPI2DefaultReply_t *mpi_reply = mpt2sas_base_get_reply_virt_addr(ioc, reply);
+	u32 bytes;
+
+	if (!mpi_reply)
+		return NO_FUNCTION;
+	bytes = mpi_reply->MsgLength * 4u;
+	memcpy(cmd->reply, mpi_reply, bytes < REPLY_SZ ? bytes : REPLY_SZ);
+	ACCESS_ONCE(cmd->status) |= MPT2_CMD_REPLY_VALID;
+	return mpi_reply->Function;
+}
+
+void mpt2sas_base_abort_cmd(MPT2SAS_ADAPTER *ioc, struct _internal_cmd *cmd)
+{
+	if (!(ACCESS_ONCE(cmd->status) & MPT2_CMD_PENDING))
+		return;
+	ACCESS_ONCE(cmd->status) |= MPT2_CMD_RESET;
+	mpt2sas_base_free_smid(ioc, cmd->smid);
+	complete(&cmd->done);
 }
 
 /* ---- request numbers ---------------------------------------------------- */
@@ -348,11 +371,17 @@ static noinline void _wait_for_commands_to_complete(MPT2SAS_ADAPTER *ioc)
 	remove_wait_queue(&ioc->reset_wq, &wait);
 }
 
+static noinline void _base_reset_handler(MPT2SAS_ADAPTER *ioc, enum reset_phase phase)
+{
+	mpt2sas_scsih_reset_handler(ioc, phase);
+	mpt2sas_ctl_reset_handler(ioc, phase);
+}
+
 /*
  * Masking sets a flag and a register; a handler that is already running is
  * not waited for.
  */
-noinline int mpt2sas_base_hard_reset_handler(MPT2SAS_ADAPTER *ioc, enum reset_type type)
+noinline int mpt2sas_base_hard_reset_handler(MPT2SAS_ADAPTER *ioc)
 {
 	int r;
 
@@ -365,17 +394,16 @@ noinline int mpt2sas_base_hard_reset_handler(MPT2SAS_ADAPTER *ioc, enum reset_ty
 	ioc->shost_recovery = 1;
 	ioc->ioc_reset_count++;
 	init_completion(&ioc->shost_recovery_done);
-	mpt2sas_ctl_reset_handler(ioc, MPT2_IOC_PRE_RESET);
-	if (type == SOFT_RESET)
-		_wait_for_commands_to_complete(ioc);
+	_base_reset_handler(ioc, MPT2_IOC_PRE_RESET);
+	_wait_for_commands_to_complete(ioc);
 	_base_mask_interrupts(ioc);
 	r = _base_diag_reset(ioc);
 	if (!r) {
-		mpt2sas_ctl_reset_handler(ioc, MPT2_IOC_AFTER_RESET);
+		_base_reset_handler(ioc, MPT2_IOC_AFTER_RESET);
 		r = _base_make_ioc_operational(ioc, true);
 	}
 	if (!r)
-		mpt2sas_ctl_reset_handler(ioc, MPT2_IOC_DONE_RESET);
+		_base_reset_handler(ioc, MPT2_IOC_DONE_RESET);
 	printk("mpt2sas%u: mpt2sas_base_hard_reset_handler: %s\n", ioc->id,
 	       r ? "FAILED" : "SUCCESS");
 	ioc->shost_recovery = 0;
@@ -434,6 +462,7 @@ static noinline int mpt2sas_base_attach(MPT2SAS_ADAPTER *ioc, const struct boot_
 	__init_waitqueue_head(&ioc->reset_wq);
 	init_smids(ioc);
 	init_ctl_cmds(ioc, b);
+	mpt2sas_scsih_attach(ioc);
 	ioc->pci_irq = (u32)request_irq(b->vector, _base_interrupt, IRQF_SHARED, b->name, ioc,
 					ioc->msi);
 	return _base_make_ioc_operational(ioc, false);
@@ -445,6 +474,7 @@ void mpt2sas_init(void)
 	const struct boot_ioc *b = (const struct boot_ioc *)boot_params.iocs;
 	u8 i;
 
+	mpt2sas_scsih_init();
 	mpt2sas_ctl_init();
 	for (i = 0; i < boot_params.nr_ioc && i < MAX_IOCS; i++) {
 		mpt2sas_nr_ioc = i + 1u;

@@ -11,12 +11,19 @@ enum block_state { NON_BLOCKING, BLOCKING };
 
 #define DEFAULT_FRAME_WORDS 8
 #define OPERATIONAL_RETRIES 10
+#define TM_TIMEOUT 10 /* seconds */
 
 static u8 ctl_cb_idx;
 
 void mpt2sas_ctl_init(void)
 {
 	ctl_cb_idx = mpt2sas_base_register_callback_handler(mpt2sas_ctl_done);
+}
+
+static bool is_scsi_io(u8 function)
+{
+	return function == MPI2_FUNCTION_SCSI_IO_REQUEST ||
+	       function == MPI2_FUNCTION_RAID_SCSI_IO_PASSTHROUGH;
 }
 
 /*
@@ -26,7 +33,7 @@ void mpt2sas_ctl_init(void)
 noinline u8 mpt2sas_ctl_done(MPT2SAS_ADAPTER *ioc, u16 smid, u8 msix_index, u32 reply)
 {
 	volatile u16 *status = &ioc->ctl_cmds.status;
-	MPI2DefaultReply_t *mpi_reply;
+	u8 function;
 
 	(void)msix_index;
 	if (*status == MPT2_CMD_NOT_USED)
@@ -34,17 +41,9 @@ noinline u8 mpt2sas_ctl_done(MPT2SAS_ADAPTER *ioc, u16 smid, u8 msix_index, u32 
 	if (*(volatile u16 *)&ioc->ctl_cmds.smid != smid)
 		return 1;
 	*status |= MPT2_CMD_COMPLETE;
-	mpi_reply = mpt2sas_base_get_reply_virt_addr(ioc, reply);
-	if (mpi_reply) {
-		u32 bytes = mpi_reply->MsgLength * 4u;
-
-		memcpy(ioc->ctl_cmds.reply, mpi_reply, bytes < REPLY_SZ ? bytes : REPLY_SZ);
-		*status |= MPT2_CMD_REPLY_VALID;
-		if (mpi_reply->Function == MPI2_FUNCTION_SCSI_IO_REQUEST ||
-		    mpi_reply->Function == MPI2_FUNCTION_RAID_SCSI_IO_PASSTHROUGH)
-			memcpy(ioc->ctl_cmds.sense, mpt2sas_base_get_sense_buffer(ioc, smid),
-			       SENSE_SZ);
-	}
+	function = mpt2sas_base_save_reply(ioc, &ioc->ctl_cmds, reply);
+	if (is_scsi_io(function))
+		memcpy(ioc->ctl_cmds.sense, mpt2sas_base_get_sense_buffer(ioc, smid), SENSE_SZ);
 	*status &= (u16)~MPT2_CMD_PENDING;
 	complete(&ioc->ctl_cmds.done);
 	return 1;
@@ -52,13 +51,8 @@ noinline u8 mpt2sas_ctl_done(MPT2SAS_ADAPTER *ioc, u16 smid, u8 msix_index, u32 
 
 void mpt2sas_ctl_reset_handler(MPT2SAS_ADAPTER *ioc, enum reset_phase phase)
 {
-	if (phase != MPT2_IOC_AFTER_RESET)
-		return;
-	if (ACCESS_ONCE(ioc->ctl_cmds.status) & MPT2_CMD_PENDING) {
-		ioc->ctl_cmds.status |= MPT2_CMD_RESET;
-		mpt2sas_base_free_smid(ioc, ioc->ctl_cmds.smid);
-		complete(&ioc->ctl_cmds.done);
-	}
+	if (phase == MPT2_IOC_AFTER_RESET)
+		mpt2sas_base_abort_cmd(ioc, &ioc->ctl_cmds);
 }
 
 /* No lock protects the list of adapters. */
@@ -124,11 +118,21 @@ static long copy_results(MPT2SAS_ADAPTER *ioc, const struct mpt2_ioctl_command *
 	return 0;
 }
 
-/* The firmware has not answered in time: what is still stuck must go. */
-static noinline void reset_after_timeout(MPT2SAS_ADAPTER *ioc)
+/*
+ * The firmware has not answered in time: IO that is stuck at a target is shot
+ * down there, anything else costs a reset of the whole adapter.
+ */
+static noinline void issue_host_reset(MPT2SAS_ADAPTER *ioc, const MPI2RequestHeader_t *request)
 {
-	printk("mpt2sas%u: issue host reset\n", ioc->id);
-	mpt2sas_base_hard_reset_handler(ioc, FORCE_BIG_HAMMER);
+	if (is_scsi_io(request->Function)) {
+		printk("mpt2sas%u: issue target reset: handle = (0x%04x)\n", ioc->id,
+		       request->FunctionDependent1);
+		mpt2sas_scsih_issue_tm(ioc, request->FunctionDependent1,
+				       MPI2_SCSITASKMGMT_TASKTYPE_TARGET_RESET, TM_TIMEOUT);
+	} else {
+		printk("mpt2sas%u: issue host reset\n", ioc->id);
+		mpt2sas_base_hard_reset_handler(ioc);
+	}
 }
 
 /*
@@ -231,7 +235,7 @@ static noinline long _ctl_do_mpt_command(MPT2SAS_ADAPTER *ioc, struct mpt2_ioctl
 		ret = copy_results(ioc, &karg, data);
 	}
 	if (issue_reset)
-		reset_after_timeout(ioc);
+		issue_host_reset(ioc, mpi_request);
 out:
 	kfree(data);
 	kfree(mpi_request);

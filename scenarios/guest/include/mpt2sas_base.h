@@ -65,6 +65,8 @@
 #define MPT2_CMD_RESET 0x0008
 #define MPT2_CMD_NOT_USED 0x8000
 
+#define MPI2_SCSITASKMGMT_TASKTYPE_TARGET_RESET 0x03
+
 #define MPT2_IOCTL_DEFAULT_TIMEOUT 10 /* seconds */
 
 #define REQUEST_SZ 128
@@ -178,7 +180,7 @@ typedef struct MPT2SAS_ADAPTER {
 	struct list_head hpr_free_list;
 	struct list_head internal_free_list;
 	u64 ioc_reset_count;
-	u8 ctl_cb_idx;
+	struct _internal_cmd tm_cmds;
 	struct request_tracker lookup[NR_SMIDS + 1];
 	u8 request_frames[NR_SMIDS + 1][REQUEST_SZ] __cacheline_aligned;
 	u8 reply_frames[REPLY_FREE_DEPTH][REPLY_SZ] __cacheline_aligned;
@@ -187,13 +189,13 @@ typedef struct MPT2SAS_ADAPTER {
 	Mpi2ReplyDescriptorsUnion_t reply_post_free[REPLY_POST_DEPTH] __cacheline_aligned;
 	u8 ctl_reply[REPLY_SZ] __cacheline_aligned;
 	u8 ctl_sense[SENSE_SZ] __cacheline_aligned;
+	u8 tm_reply[REPLY_SZ] __cacheline_aligned;
 } __aligned(64) MPT2SAS_ADAPTER;
 
 _Static_assert(offsetof(MPT2SAS_ADAPTER, ctl_cmds) % 64 == 0x38, "place in its cache line");
 
 typedef u8 (*MPT_CALLBACK)(MPT2SAS_ADAPTER *ioc, u16 smid, u8 msix_index, u32 reply);
 
-enum reset_type { FORCE_BIG_HAMMER, SOFT_RESET };
 enum reset_phase { MPT2_IOC_PRE_RESET, MPT2_IOC_AFTER_RESET, MPT2_IOC_DONE_RESET };
 
 extern MPT2SAS_ADAPTER mpt2sas_ioc[MAX_IOCS];
@@ -207,11 +209,22 @@ u16 mpt2sas_base_get_smid(MPT2SAS_ADAPTER *ioc, u8 cb_idx);
 u16 mpt2sas_base_get_smid_scsiio(MPT2SAS_ADAPTER *ioc, u8 cb_idx);
 u16 mpt2sas_base_get_smid_hpr(MPT2SAS_ADAPTER *ioc, u8 cb_idx);
 void mpt2sas_base_free_smid(MPT2SAS_ADAPTER *ioc, u16 smid);
+
+/* Copies the firmware's answer, if there is one, to @cmd; its Function, else 0xff. */
+u8 mpt2sas_base_save_reply(MPT2SAS_ADAPTER *ioc, struct _internal_cmd *cmd, u32 reply);
+/* After a reset no answer will come any more to a command that waits for one. */
+void mpt2sas_base_abort_cmd(MPT2SAS_ADAPTER *ioc, struct _internal_cmd *cmd);
 void mpt2sas_base_put_smid_scsi_io(MPT2SAS_ADAPTER *ioc, u16 smid, u16 handle);
 void mpt2sas_base_put_smid_hi_priority(MPT2SAS_ADAPTER *ioc, u16 smid);
 void mpt2sas_base_put_smid_default(MPT2SAS_ADAPTER *ioc, u16 smid);
 u32 mpt2sas_base_get_iocstate(MPT2SAS_ADAPTER *ioc);
-int mpt2sas_base_hard_reset_handler(MPT2SAS_ADAPTER *ioc, enum reset_type type);
+int mpt2sas_base_hard_reset_handler(MPT2SAS_ADAPTER *ioc);
+
+void mpt2sas_scsih_init(void);
+void mpt2sas_scsih_attach(MPT2SAS_ADAPTER *ioc);
+u8 mpt2sas_scsih_tm_done(MPT2SAS_ADAPTER *ioc, u16 smid, u8 msix_index, u32 reply);
+void mpt2sas_scsih_issue_tm(MPT2SAS_ADAPTER *ioc, u16 handle, u8 type, unsigned long timeout);
+void mpt2sas_scsih_reset_handler(MPT2SAS_ADAPTER *ioc, enum reset_phase phase);
 
 void mpt2sas_ctl_init(void);
 u8 mpt2sas_ctl_done(MPT2SAS_ADAPTER *ioc, u16 smid, u8 msix_index, u32 reply);
