@@ -1,4 +1,7 @@
 //! Integration tests of scenarios.
 
+mod catalog;
+mod guest_image;
 mod guest_run;
+mod language;
 mod scripts;
