@@ -31,12 +31,16 @@ const WHOLE: &str = include_str!("../data/whole.ron");
 
 #[test]
 fn ten_mistakes_are_reported_together() {
-    insta::assert_snapshot!(refused(include_str!("../data/ten-mistakes.ron")));
+    let text = refused(include_str!("../data/ten-mistakes.ron"));
+    assert!(text.ends_with("\n10 errors\n"), "{text}");
+    insta::assert_snapshot!(text);
 }
 
 #[test]
 fn a_syntax_error_is_reported_alone_and_where_it_is() {
-    insta::assert_snapshot!(refused("(\n    title: \"t\",\n    tasks: [\n        (comm: \"a\" cpu: 0)\n    ],\n)\n"));
+    insta::assert_snapshot!(refused(
+        "(\n    title: \"t\",\n    tasks: [\n        (comm: \"a\" cpu: 0)\n    ],\n)\n"
+    ));
     insta::assert_snapshot!(refused("(title: \"t\", machine: (cores: 4, tasks: []"));
     insta::assert_snapshot!(refused("(title: \"t\", tasks: [(at: 10ms)])"));
 }
@@ -55,7 +59,7 @@ fn scripts_are_checked_like_everything_else() {
 fn mistakes_in_set_arguments_point_into_the_argument() {
     let sets = [
         "devices.ioc0.firmwar_latency=9us",
-        "devices.ioc1.msi=true",
+        "devices.ioc7.msi=true",
         "machine.cores=four",
         "machine.memory.l1_hti=5",
         "tasks[7].at=1ms",
@@ -91,8 +95,8 @@ fn set_changes_what_is_loaded() {
 fn every_written_number_is_a_path_that_set_takes() {
     let document = Document::parse("test.ron", WHOLE).expect("no syntax error");
     let paths = document.numeric_paths();
-    assert!(paths.iter().any(|found| found.path == "devices.ioc0.firmware_latency"));
-    assert!(paths.len() > 30, "{}", paths.len());
+    assert!(paths.iter().any(|found| found.path == "devices.ioc0.firmware_latency.median"));
+    assert!(paths.len() > 20, "{}", paths.len());
     for found in paths {
         let mut changed = document.clone();
         changed.set(&format!("{}=true", found.path));

@@ -4,4 +4,5 @@ mod catalog;
 mod guest_image;
 mod guest_run;
 mod language;
+mod objects;
 mod scripts;
