@@ -191,7 +191,7 @@ fn boot_task(f: &mut Fields, task: &BootTask<'_>) {
     f.name(task.comm).u32(task.pid).u32(u32::from(task.cpu)).u32(task.mm);
     f.u32(kernel | TASK_PINNED | fifo);
     f.u64(task.start_ns).u64(task.entry).u64(task.arg).u64(task.user_stack);
-    f.zeros(8 + 24);
+    f.zeros(8 + 16);
 }
 
 fn boot_irq(f: &mut Fields, irq: &BootIrq<'_>) {
@@ -228,4 +228,73 @@ fn kallsyms(symbols: &[Symbol]) -> (Fields, Fields, u64) {
         names.0.push(0);
     }
     (table, names, text.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::Guest;
+    use crate::image::{data_symbol, text_symbol};
+
+    /// The size of a record as the guest's debugging information has it.
+    fn guest_size(name: &str) -> usize {
+        let debug = &Guest::shipped().debug;
+        let ty = debug.type_named(name).unwrap_or_else(|| panic!("struct {name}"));
+        usize::try_from(debug.size_of(ty)).expect("a small struct")
+    }
+
+    #[test]
+    fn records_are_as_long_as_the_guest_reads_them() {
+        let task = BootTask {
+            comm: "a command name that is too long",
+            pid: 1,
+            cpu: 2,
+            mm: 3,
+            kernel: true,
+            fifo: false,
+            start_ns: 4,
+            entry: 5,
+            arg: 6,
+            user_stack: 7,
+        };
+        let mut fields = Fields::default();
+        boot_task(&mut fields, &task);
+        assert_eq!(fields.0.len(), guest_size("boot_task"));
+        assert_eq!(&fields.0[..16], b"a command name \0");
+        let irq = BootIrq { name: "eth0", vector: 0x41, cpu: 0, handler: 0, irqs_disabled: true };
+        let mut fields = Fields::default();
+        boot_irq(&mut fields, &irq);
+        assert_eq!(fields.0.len(), guest_size("boot_irq"));
+        assert_eq!(PARAMS_BYTES, guest_size("boot_params"));
+        let epoch = Guest::shipped().debug.offset("boot_params", "epoch_tsc");
+        assert_eq!(epoch, Some(EPOCH_OFFSET));
+    }
+
+    #[test]
+    fn kallsyms_are_sorted_functions_with_sizes() {
+        let symbols = [
+            text_symbol("late", 0x300, 0),
+            data_symbol("data", 0x200, 8),
+            text_symbol("early", 0x100, 0),
+            text_symbol("alias", 0x100, 0x20),
+        ];
+        let (table, names, count) = kallsyms(&symbols);
+        assert_eq!(count, 2);
+        let mut expect = Fields::default();
+        expect.u64(0x100).u32(0x20).u32(0).u64(0x300).u32(0).u32(6);
+        assert_eq!(table.0, expect.0);
+        assert_eq!(names.0, b"alias\0late\0");
+    }
+
+    #[test]
+    fn the_shipped_image_speaks_this_protocol() {
+        let image = &Guest::shipped().image;
+        let params = params_address(image).expect("boot_params");
+        assert_eq!(image.read::<8>(params), Some(BOOT_MAGIC.to_le_bytes()));
+        let mut broken = image.clone();
+        for segment in &mut broken.segments {
+            segment.bytes.fill(0);
+        }
+        assert!(matches!(params_address(&broken), Err(ImageError::Protocol)));
+    }
 }

@@ -211,10 +211,11 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let word = fold(word);
     candidates
         .into_iter()
-        .map(|candidate| (distance(&word, &fold(candidate)), candidate))
-        .filter(|&(distance, candidate)| distance <= candidate.len().max(word.len()).div_ceil(3))
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, candidate)| candidate)
+        .map(|candidate| (fold(candidate), candidate))
+        .map(|(folded, candidate)| (distance(&word, &folded), folded.len(), candidate))
+        .filter(|&(distance, len, _)| distance <= len.max(word.len()).div_ceil(3))
+        .min_by_key(|&(distance, ..)| distance)
+        .map(|(.., candidate)| candidate)
 }
 
 /// Advice about a name that doesn't exist: the closest one, or all if they are few.

@@ -64,7 +64,7 @@ pub struct LoadedTask {
     pub pid: u32,
     /// CPU.
     pub cpu: u16,
-    /// True for `tasks`, false for members of populations.
+    /// True if the run may wait for it: all of `tasks`, and populations that say so.
     pub listed: bool,
     /// True if its program has an end; `AllTasksDone` waits for the listed ones of these.
     pub finite: bool,
@@ -339,6 +339,16 @@ impl<'p, 's> Loader<'p, 's> {
 }
 
 impl VariableKind {
+    /// Bytes of the variable's first word, by which scenarios judge it, and its first value.
+    #[must_use]
+    pub fn word(self) -> (u8, u64) {
+        match self {
+            VariableKind::Word(initial) => (8, initial),
+            VariableKind::Mutex => (4, 1),
+            VariableKind::Lock | VariableKind::Completion => (4, 0),
+        }
+    }
+
     /// The variable's first bytes if it lies at `addr`: lists point at themselves.
     #[must_use]
     pub fn bytes(self, addr: u64) -> Vec<u8> {
@@ -461,11 +471,7 @@ fn until(
             Condition::Time(time) => Until::Cycles(time.value.cycles(clock)),
             Condition::Written(name, value) => {
                 let variable = variable(variables, name, diags)?;
-                let (size, initial) = match variable.kind {
-                    VariableKind::Word(initial) => (8, initial),
-                    VariableKind::Mutex => (4, 1),
-                    VariableKind::Lock | VariableKind::Completion => (4, 0),
-                };
+                let (size, initial) = variable.kind.word();
                 Until::Written { addr: variable.phys, size, value: *value, initial }
             }
             Condition::Reached(symbol, cpu) => {

@@ -111,7 +111,7 @@ impl Plan<'_> {
         if let Some(done) = &expect.tasks_done {
             let finite = self.tasks.iter().filter(|task| task.listed && task.finite).count() as u64;
             if done.value > finite {
-                let message = format!("only {finite} of `tasks` can come to an end");
+                let message = format!("only {finite} tasks can come to an end");
                 diags.error(done.span, message, None);
             }
         }

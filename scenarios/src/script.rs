@@ -234,7 +234,9 @@ pub(crate) fn address(
     };
     let found = symbols.address(symbol);
     if found.is_none() {
-        let help = suggest(symbol, symbols.symbols().iter().map(|symbol| symbol.name.as_str()));
+        // Names with a dot are the compiler's own.
+        let names = symbols.symbols().iter().map(|symbol| symbol.name.as_str());
+        let help = suggest(symbol, names.filter(|name| !name.contains('.')));
         diags.error(name.span, format!("there is no symbol `{symbol}`"), help);
     }
     found.map(|addr| addr.wrapping_add(offset))

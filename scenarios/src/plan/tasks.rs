@@ -28,7 +28,7 @@ pub struct PlannedTask<'s> {
     pub fifo: bool,
     /// What it runs.
     pub program: &'s Program,
-    /// True for `tasks`, false for populations.
+    /// True if the run may wait for it: all of `tasks`, and populations that say so.
     pub listed: bool,
     /// True if its program has an end.
     pub finite: bool,
@@ -102,7 +102,7 @@ impl<'s> Plan<'s> {
                 span: population.span,
             };
             let pid = pids.next().unwrap_or(FIRST_PID);
-            self.add_task(&like, pid, false, false, diags);
+            self.add_task(&like, pid, population.awaited, false, diags);
         }
     }
 

@@ -3,7 +3,7 @@
 //! Decoding functions return `None` (or leave a field at its default) when they have noted an
 //! error; the caller goes on, and the scenario is refused at the end if anything was noted.
 
-use crate::diagnostics::{Diagnostics, suggest};
+use crate::diagnostics::{Diagnostics, closest, suggest};
 use crate::tree::{Name, Node, Span, Spanned, Value};
 use crate::units::Duration;
 use std::ops::RangeInclusive;
@@ -225,6 +225,17 @@ impl Decoder {
         what: &str,
         names: &[&str],
     ) -> Option<(Name, Fields<'n>)> {
+        self.variant_or(node, what, names, |_| None)
+    }
+
+    /// Like [`Decoder::variant`], with advice for words that belong elsewhere.
+    pub(crate) fn variant_or<'n>(
+        &mut self,
+        node: &'n Node,
+        what: &str,
+        names: &[&str],
+        elsewhere: impl Fn(&str) -> Option<String>,
+    ) -> Option<(Name, Fields<'n>)> {
         let (name, items) = match &node.value {
             Value::Word(word) => (Spanned::new(word.clone(), node.span), Items::Positional(&[])),
             Value::Struct(Some(name), fields) => (name.clone(), Items::Named(fields)),
@@ -237,7 +248,8 @@ impl Decoder {
             }
         };
         if !names.contains(&name.value.as_str()) {
-            let help = suggest(&name.value, names.iter().copied());
+            let help = elsewhere(&name.value);
+            let help = help.or_else(|| suggest(&name.value, names.iter().copied()));
             self.error(name.span, format!("`{}` is not {what}", name.value), help);
             return None;
         }
@@ -260,11 +272,13 @@ pub(crate) struct Fields<'n> {
     pub(crate) span: Span,
     items: Items<'n>,
     asked: Vec<&'static str>,
+    /// Required fields that are not there.
+    missing: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
     fn new(what: String, span: Span, items: Items<'n>) -> Self {
-        Self { what, span, items, asked: Vec::new() }
+        Self { what, span, items, asked: Vec::new(), missing: Vec::new() }
     }
 
     /// The node of field `name`, if it is there.
@@ -299,19 +313,21 @@ impl<'n> Fields<'n> {
         match self.node(name) {
             Some(node) => decode(d, node),
             None => {
-                let message = format!("{} lacks the field `{name}`", self.what);
-                d.error(self.span, message, Some(format!("add `{name}: …`")));
+                self.missing.push(name);
                 None
             }
         }
     }
 
-    /// Notes fields that nobody asked for and fields given twice.
-    pub(crate) fn finish(self, d: &mut Decoder) {
+    /// Notes fields that nobody asked for, fields given twice, and fields that are missing, unless
+    /// they are there with a spelling mistake.
+    pub(crate) fn finish(mut self, d: &mut Decoder) {
         match self.items {
             Items::Named(fields) => {
                 for (index, (name, _)) in fields.iter().enumerate() {
                     if !self.asked.contains(&name.value.as_str()) {
+                        let meant = closest(&name.value, self.asked.iter().copied());
+                        self.missing.retain(|missing| Some(*missing) != meant);
                         let help = suggest(&name.value, self.asked.iter().copied());
                         let message = format!("{} has no field `{}`", self.what, name.value);
                         d.error(name.span, message, help);
@@ -333,6 +349,10 @@ impl<'n> Fields<'n> {
                     d.error(extra.span, message, Some(help));
                 }
             }
+        }
+        for name in self.missing {
+            let message = format!("{} lacks the field `{name}`", self.what);
+            d.error(self.span, message, Some(format!("add `{name}: …`")));
         }
     }
 }

@@ -141,7 +141,11 @@ fn pages(d: &mut Decoder, f: &mut Fields<'_>) -> u64 {
 
 impl UserOp {
     pub(super) fn decode(d: &mut Decoder, node: &Node) -> Option<Spanned<UserOp>> {
-        let (name, mut f) = d.variant(node, "an operation", &USER_OPS)?;
+        let (name, mut f) = d.variant_or(node, "an operation", &USER_OPS, |word| {
+            kernel_ops::names()
+                .contains(&word)
+                .then(|| "it is a kernel operation: use `kernel: […]` instead of `run`".to_owned())
+        })?;
         let op = match name.value.as_str() {
             "Ioctl" => {
                 let device = f.required(d, "device", Decoder::string);

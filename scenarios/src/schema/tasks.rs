@@ -59,6 +59,8 @@ pub struct Population {
     pub at: Option<Spanned<Duration>>,
     /// Address space that all of them share; each has its own if left out.
     pub mm: Option<Spanned<String>>,
+    /// True: `AllTasksDone` waits for its members, and `tasks_done` counts them.
+    pub awaited: bool,
     /// What each runs.
     pub program: Program,
     /// Where it was written.
@@ -92,6 +94,7 @@ impl Population {
                 .required(d, "count", |d, n| d.uint(n, "the number of tasks", 0..=100_000))
                 .unwrap_or_default(),
             cpus: f.optional(d, "cpus", Cpus::decode).unwrap_or_default(),
+            awaited: f.optional(d, "awaited", Decoder::bool).is_some_and(|b| b.value),
             at: f.optional(d, "at", Decoder::duration),
             mm: f.optional(d, "mm", Decoder::string),
             program: Program::decode(d, &mut f),

@@ -279,6 +279,8 @@ impl<'a> Reader<'a> {
         if self.peek().is_some_and(|c| c.is_alphanumeric() || "\"'([{_".contains(c)) {
             error.help = Some("put a comma between them".to_owned());
             error.span = Span { source: self.source, start: end, end };
+        } else if self.peek() == Some(':') {
+            error.help = Some("name all values or none: Wait(object: …, timeout: …)".to_owned());
         }
         Err(error)
     }

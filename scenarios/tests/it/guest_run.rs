@@ -3,14 +3,15 @@
 use scenarios::diagnosis::StopReason;
 use scenarios::document::Document;
 use scenarios::guest::Guest;
-use scenarios::load::Loaded;
+use scenarios::image::physical;
+use scenarios::load::{Files, Loaded};
 use scenarios::simulation::{NoFiles, RunOptions, Simulation};
 use sim_x86::ids::PhysAddr;
 
 /// Loads a scenario that has no mistakes.
-pub(crate) fn load(text: &str) -> Loaded {
+fn load(files: &dyn Files, text: &str) -> Loaded {
     let document = Document::parse("test.ron", text).unwrap_or_else(|diags| panic!("{diags}"));
-    document.load(&Guest::shipped().image, &NoFiles).unwrap_or_else(|diags| panic!("{diags}"))
+    document.load(&Guest::shipped().image, files).unwrap_or_else(|diags| panic!("{diags}"))
 }
 
 /// A scenario after its run.
@@ -21,7 +22,12 @@ pub(crate) struct Ran {
 
 /// Boots and runs until the scenario's own end, but at most so many cycles from the epoch on.
 pub(crate) fn run(text: &str, cycles: u64) -> Ran {
-    let mut simulation = Simulation::new(load(text)).expect("a possible machine");
+    run_with(&NoFiles, text, cycles)
+}
+
+/// Like [`run`], for a scenario that names files.
+pub(crate) fn run_with(files: &dyn Files, text: &str, cycles: u64) -> Ran {
+    let mut simulation = Simulation::new(load(files, text)).expect("a possible machine");
     let options = RunOptions { limit: Some(cycles), ..RunOptions::default() };
     let stop = simulation.run(&options).expect("a guest that boots");
     Ran { simulation, stop }
@@ -44,6 +50,12 @@ impl Ran {
         let variables = &self.simulation.loaded().variables;
         let variable = variables.iter().find(|variable| variable.name == name);
         self.word(variable.expect(name).phys)
+    }
+
+    /// 64 bits at a symbol.
+    pub(crate) fn symbol(&self, name: &str) -> u64 {
+        let addr = self.simulation.loaded().symbols.address(name).expect(name);
+        self.word(physical(addr).expect("kernel memory"))
     }
 
     /// Which tasks have come to their end.

@@ -1,4 +1,8 @@
 //! Integration tests of scenarios.
 
+mod catalog;
+mod guest_image;
 mod guest_run;
+mod language;
+mod objects;
 mod scripts;

@@ -1,6 +1,6 @@
 //! Operations of kernel threads and interrupt handlers.
 
-use super::times;
+use super::{USER_OPS, times};
 use crate::schema::{Decoder, Fields, devices::cpu};
 use crate::tree::{Node, Spanned, Value};
 use crate::units::Duration;
@@ -165,7 +165,7 @@ const OTHER_OPS: [&str; 20] = [
     "Forever",
 ];
 
-fn names() -> Vec<&'static str> {
+pub(super) fn names() -> Vec<&'static str> {
     let objects = OBJECT_OPS.iter().map(|&(name, _)| name);
     let plain = PLAIN_OPS.iter().map(|(name, _)| *name);
     objects.chain(plain).chain(OTHER_OPS).chain(["Repeat"]).collect()
@@ -192,7 +192,11 @@ impl Argument {
 
 impl KernelOp {
     pub(in crate::schema) fn decode(d: &mut Decoder, node: &Node) -> Option<Spanned<KernelOp>> {
-        let (name, mut f) = d.variant(node, "a kernel operation", &names())?;
+        let (name, mut f) = d.variant_or(node, "a kernel operation", &names(), |word| {
+            USER_OPS
+                .contains(&word)
+                .then(|| "it is an operation of ring 3: use `run: […]`".to_owned())
+        })?;
         let name = name.value.as_str();
         let op = if let Some((_, op)) = OBJECT_OPS.iter().find(|(known, _)| *known == name) {
             f.required(d, "object", Decoder::string).map(|object| KernelOp::Object(*op, object))

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Rebuilds the objects of this folder. Any gcc or clang for x86-64 will do.
+set -e
+cd "$(dirname "$0")"
+for name in driver helper broken; do
+	"${CC:-gcc}" -O2 -std=gnu11 -ffreestanding -fno-pic -mcmodel=kernel -mno-red-zone \
+		-mgeneral-regs-only -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
+		-fcf-protection=none -fno-stack-protector -fcommon -c "$name.c" -o "$name.o"
+done
