@@ -283,6 +283,3 @@ impl Observer for Collector {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -285,6 +285,3 @@ fn headline(
     };
     (kind, None, said)
 }
-
-#[cfg(test)]
-mod tests;

@@ -34,7 +34,7 @@ const LOCK_TYPES: [&str; 2] = ["spinlock_t", "raw_spinlock_t"];
 /// IPI: variable, structure, member.
 const ACK_MASKS: [(&str, &str, &str); 1] = [("flush_state", "smp_flush_state", "flush_cpumask")];
 /// Arrays with one element per CPU.
-const PER_CPU: [&str; 1] = ["per_cpu_area"];
+const PER_CPU: [&str; 4] = ["per_cpu_area", "tvec_bases", "cfd_data", "csd_data"];
 
 impl CollectorSpec {
     /// Every lock, completion and acknowledgement mask among the guest's global variables, on a
