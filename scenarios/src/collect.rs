@@ -1,10 +1,7 @@
 //! The observer that collects the evidence of a run: lock, completion and mask histories, the
 //! console, device traffic, and what every CPU did.
 
-mod spec;
 mod targets;
-
-pub use spec::GuestLayout;
 
 use crate::bounded::{BoundedList, Bounds};
 use crate::completions::{CompletionState, CompletionWord, DoneWrite};

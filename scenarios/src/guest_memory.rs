@@ -35,12 +35,6 @@ pub trait GuestMemory {
     }
 }
 
-impl GuestMemory for sim_x86::machine::Machine {
-    fn read(&self, va: u64, bytes: &mut [u8]) -> bool {
-        self.read_virtual(va, bytes)
-    }
-}
-
 /// A guest memory made of a few byte strings, for tests and for images read from a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SparseMemory {
