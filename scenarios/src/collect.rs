@@ -280,6 +280,3 @@ impl Observer for Collector {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,8 +11,9 @@ pub use messages::{Message, MessageKind};
 
 use crate::completions::WaitAnomaly;
 use crate::console::ConsoleLine;
-use crate::locks::LockReport;
+use crate::locks::{DEVICE, LockReport};
 use crate::names::Names;
+use crate::report::cpu::FrameReport;
 use crate::waits::Waits;
 use cause::Cause;
 use serde::{Deserialize, Serialize};
@@ -132,6 +133,23 @@ pub struct Link {
     pub symbol: String,
     /// What happened, in words.
     pub text: String,
+    /// Functions that led there, innermost first; empty until [`crate::retrace::retrace`] has
+    /// looked, and where there was no instruction.
+    pub backtrace: Vec<FrameReport>,
+}
+
+impl Link {
+    /// A step that `cpu` took at instruction `rip`.
+    fn at(names: &Names<'_>, at_cycle: u64, cpu: u32, rip: u64, text: String) -> Self {
+        let symbol = names.symbols.format(rip);
+        let cpu = (cpu != DEVICE).then_some(cpu);
+        Link { at_cycle, cpu, rip, symbol, text, backtrace: Vec::new() }
+    }
+
+    /// A step that was no instruction.
+    fn without_code(at_cycle: u64, cpu: Option<u32>, function: String, text: String) -> Self {
+        Link { at_cycle, cpu, rip: 0, symbol: function, text, backtrace: Vec::new() }
+    }
 }
 
 /// A finding and why.
@@ -205,15 +223,11 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
         chain.extend(cause.links.iter().cloned());
         chain.extend(spread::links(evidence, cause.root));
     }
-    chain.extend(messages.iter().map(|message| messages::link(message, &evidence.names)));
+    let said = messages.iter();
+    chain.extend(said.map(|m| Link::without_code(m.at, m.cpu, String::new(), m.text.clone())));
     if let StopReason::Unimplemented { cpu, rip, text } = evidence.stop {
-        chain.push(Link {
-            at_cycle: evidence.end,
-            cpu: Some(*cpu),
-            rip: *rip,
-            symbol: evidence.names.symbols.format(*rip),
-            text: format!("CPU {cpu} reached an instruction that is not implemented: {text}"),
-        });
+        let text = format!("CPU {cpu} reached an instruction that is not implemented: {text}");
+        chain.push(Link::at(&evidence.names, evidence.end, *cpu, *rip, text));
     }
     chain.sort_by_key(|link| link.at_cycle);
     Diagnosis { finding: verdict, causal_chain: chain }

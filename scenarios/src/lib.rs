@@ -22,6 +22,7 @@ pub mod names;
 pub mod plan;
 pub mod propagation;
 pub mod report;
+pub mod retrace;
 pub mod schema;
 mod script;
 pub mod set_path;

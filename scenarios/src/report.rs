@@ -156,6 +156,3 @@ impl Report {
         text::render(self)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -101,13 +101,8 @@ fn corrupted(evidence: &Evidence<'_>, lock: &LockReport) -> Cause {
         if let Some(link) = acquisition(evidence, &roles, lock, anomaly, &mut told) {
             links.push(link);
         }
-        links.push(Link {
-            at_cycle: anomaly.at,
-            cpu: (anomaly.cpu != DEVICE).then_some(anomaly.cpu),
-            rip: anomaly.rip,
-            symbol: evidence.names.symbols.format(anomaly.rip),
-            text: step(&roles, lock, anomaly),
-        });
+        let text = step(&roles, lock, anomaly);
+        links.push(Link::at(&evidence.names, anomaly.at, anomaly.cpu, anomaly.rip, text));
     }
     if hopeless.is_some() && lock.holder.is_none() {
         let text = format!(
@@ -115,8 +110,7 @@ fn corrupted(evidence: &Evidence<'_>, lock: &LockReport) -> Cause {
             lock.symbol, lock.word
         );
         let at_cycle = links.last().map_or(evidence.end, |link| link.at_cycle);
-        let symbol = String::new();
-        links.push(Link { at_cycle, cpu: None, rip: 0, symbol, text });
+        links.push(Link::without_code(at_cycle, None, String::new(), text));
     }
     let summary = links.iter().map(|link| link.text.as_str()).collect::<Vec<_>>().join("; ");
     Cause {
@@ -158,13 +152,8 @@ fn acquisition(
     told.push((victim.cpu, victim.taken));
     let section = roles.section(victim.cpu, victim.rip);
     let who = cpu_name(victim.cpu);
-    Some(Link {
-        at_cycle: victim.taken,
-        cpu: Some(victim.cpu),
-        rip: victim.rip,
-        symbol: evidence.names.symbols.format(victim.rip),
-        text: format!("{section} on {who} took {} with ticket {}", lock.symbol, victim.number),
-    })
+    let text = format!("{section} on {who} took {} with ticket {}", lock.symbol, victim.number);
+    Some(Link::at(&evidence.names, victim.taken, victim.cpu, victim.rip, text))
 }
 
 /// An anomaly in a sentence.
@@ -247,8 +236,8 @@ fn wait_link(evidence: &Evidence<'_>, edge: &WaitEdge) -> Link {
         ),
         _ => format!("CPU {} waits for {} of {culprit}", edge.waiter, edge.object),
     };
-    let symbol = waiter.map(|waiter| waiter.function.clone()).unwrap_or_default();
-    Link { at_cycle: edge.since, cpu: Some(edge.waiter), rip: 0, symbol, text }
+    let function = waiter.map(|waiter| waiter.function.clone()).unwrap_or_default();
+    Link::without_code(edge.since, Some(edge.waiter), function, text)
 }
 
 /// A wait that went wrong.
@@ -256,19 +245,15 @@ fn astray(evidence: &Evidence<'_>, completion: &CompletionReport, anomaly: &Wait
     let name = &completion.symbol;
     let names = &evidence.names;
     let mut links = Vec::new();
-    let mut link = |at_cycle: u64, cpu: u32, rip: u64, text: String| {
-        let symbol = if rip == 0 { String::new() } else { names.symbols.format(rip) };
-        links.push(Link { at_cycle, cpu: Some(cpu), rip, symbol, text });
-    };
     if let Some(done) = anomaly.completed {
         let function = names.source_function(done.rip);
         let text = format!("{function} on CPU {} completed {name} (done {})", done.cpu, done.value);
-        link(done.at, done.cpu, done.rip, text);
+        links.push(Link::at(names, done.at, done.cpu, done.rip, text));
     }
     if let Some(erased) = anomaly.erased {
         let function = names.source_function(erased.rip);
         let text = format!("{function} on CPU {} set done of {name} back to 0", erased.cpu);
-        link(erased.at, erased.cpu, erased.rip, text);
+        links.push(Link::at(names, erased.at, erased.cpu, erased.rip, text));
     }
     let cpu = anomaly.cpu;
     let slept = anomaly.until.map(|until| until - anomaly.from);
@@ -293,7 +278,7 @@ fn astray(evidence: &Evidence<'_>, completion: &CompletionReport, anomaly: &Wait
             ),
         ),
     };
-    link(end, cpu, 0, text);
+    links.push(Link::without_code(end, Some(cpu), String::new(), text));
     let steps: Vec<&str> = links.iter().map(|link| link.text.as_str()).collect();
     Cause {
         kind,

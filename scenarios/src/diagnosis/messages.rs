@@ -1,8 +1,7 @@
 //! What the kernel itself said, as its console lines.
 
-use super::{FindingKind, Link};
+use super::FindingKind;
 use crate::console::ConsoleLine;
-use crate::names::Names;
 use serde::{Deserialize, Serialize};
 
 /// Kind of a message, most telling first.
@@ -111,17 +110,6 @@ fn classify(line: &ConsoleLine) -> Option<(MessageKind, Option<u32>)> {
 fn number(text: &str) -> Option<u32> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text[..end].parse().ok()
-}
-
-/// A message as a step of the causal chain.
-pub(super) fn link(message: &Message, _names: &Names<'_>) -> Link {
-    Link {
-        at_cycle: message.at,
-        cpu: message.cpu,
-        rip: 0,
-        symbol: String::new(),
-        text: message.text.clone(),
-    }
 }
 
 #[cfg(test)]

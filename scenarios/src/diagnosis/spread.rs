@@ -57,11 +57,6 @@ fn link(evidence: &Evidence<'_>, group: &[&WaitEdge]) -> Link {
     };
     let lock = evidence.locks.iter().find(|lock| lock.symbol == first.object);
     let waiter = lock.and_then(|lock| lock.waiters.iter().find(|w| w.cpu == first.waiter));
-    Link {
-        at_cycle: first.since,
-        cpu: Some(first.waiter),
-        rip: 0,
-        symbol: waiter.map(|waiter| waiter.function.clone()).unwrap_or_default(),
-        text,
-    }
+    let function = waiter.map(|waiter| waiter.function.clone()).unwrap_or_default();
+    Link::without_code(first.since, Some(first.waiter), function, text)
 }

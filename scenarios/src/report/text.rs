@@ -78,8 +78,17 @@ fn causal_chain(out: &mut String, report: &Report) {
                 line!(out, "{:46}{text}", "");
             }
         }
+        for text in wrap(&callers(&link.backtrace), WIDTH - 30) {
+            line!(out, "{:46}{text}", "");
+        }
     }
     line!(out);
+}
+
+/// Who had called the function of a step: `called by a, b, c`.
+fn callers(frames: &[FrameReport]) -> String {
+    let names: Vec<&str> = frames.iter().skip(1).map(|frame| frame.name.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!("called by {}", names.join(", ")) }
 }
 
 fn cpu_section(out: &mut String, cpu: &CpuReport) {
