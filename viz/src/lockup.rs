@@ -11,10 +11,12 @@ use crate::palette::{ACTIVITIES, DAMAGE, INK, SOFT, WHITE, activity, activity_na
 use crate::picture::{Align, Picture};
 use crate::sheet::{Letters, MARGIN, Mark, Sample, Sheet};
 use crate::{Options, lockup::waits::Group};
-use scenarios::timeline::{CpuRow, Propagation, WaitEdge};
+use scenarios::timeline::{CpuRow, Propagation, WaitEdge, WaitKind};
 
 /// Groups of waits that get a number and a note; the rest are counted.
 const MOST_NOTES: usize = 12;
+/// Arrows of one group; in a larger one only the first is drawn in full.
+const MOST_ARROWS: usize = 48;
 /// Lines of mark labels above the rows; marks beyond them stay without a label.
 const MOST_LABEL_LINES: usize = 6;
 /// The axis is linear this close to its origin, in seconds: a few hops of a cache line.
@@ -40,6 +42,15 @@ struct Flag {
     at: f64,
     row: Option<usize>,
     text: String,
+}
+
+/// The place of a flag's label: its line and ends, and whether it is pinned to the right margin
+/// instead of standing at its flag.
+struct Place {
+    line: usize,
+    start: f64,
+    end: f64,
+    pinned: bool,
 }
 
 struct Chart<'a> {
@@ -87,7 +98,7 @@ impl<'a> Chart<'a> {
         self.legend(sheet);
         let flags = self.flags();
         let labels = self.place_flags(&flags, sheet.small());
-        let lines = labels.iter().flatten().map(|(line, _)| line + 1).max().unwrap_or(0);
+        let lines = labels.iter().flatten().map(|l| l.line + 1).max().unwrap_or(0);
         let band = sheet.y;
         self.top = band + lines as f64 * sheet.small() * 1.35 + 6.0;
         let bottom = self.top + self.row_height * self.rows.len() as f64;
@@ -145,7 +156,7 @@ impl<'a> Chart<'a> {
 
     fn draw_rows(&self, sheet: &mut Sheet, ticks: &[Tick], bottom: f64) {
         sheet.grid(&self.axis, ticks, self.top, bottom);
-        let gap = if self.row_height > 6.0 { 1.0 } else { 0.25 };
+        let gap = if self.row_height > 6.0 { 1.0 } else { 0.0 };
         for (i, row) in self.rows.iter().enumerate() {
             let y = self.top + i as f64 * self.row_height;
             for strip in bins::strips(row, &self.axis, self.origin, self.rows.len() > 64) {
@@ -174,8 +185,7 @@ impl<'a> Chart<'a> {
             taken.push(y);
             let cpu = self.rows[i].cpu;
             let color = if culprits.contains(&cpu) { DAMAGE } else { INK };
-            let letters = Letters { size, align: Align::Right, color };
-            sheet.text((self.axis.left - 5.0, y), &cpu.to_string(), letters);
+            sheet.name_of((self.axis.left - 5.0, y), &cpu.to_string(), color);
         }
         sheet.text_upwards((MARGIN + size * 0.5, (self.top + bottom) / 2.0), "CPU");
     }
@@ -188,7 +198,8 @@ impl<'a> Chart<'a> {
                 let to = edge.culprit.and_then(|c| self.row_of(c)).filter(|to| *to != from);
                 let x = self.axis.x(relative(edge.since, self.origin));
                 let x = lanes.place(n, x, (from, to.unwrap_or(from)), self.axis.right);
-                self.draw_wait(sheet, edge, x, from, to);
+                let faint = i > 0 && group.edges.len() > MOST_ARROWS;
+                self.draw_wait(sheet, edge, x, (from, to), faint);
                 if i == 0 && n < MOST_NOTES {
                     let r = sheet.badge_radius();
                     let room = x - 2.0 * r - 8.0 > self.axis.left;
@@ -204,8 +215,8 @@ impl<'a> Chart<'a> {
         sheet: &mut Sheet,
         edge: &WaitEdge,
         x: f64,
-        from: usize,
-        to: Option<usize>,
+        (from, to): (usize, Option<usize>),
+        faint: bool,
     ) {
         let y = self.middle(from);
         let r = (self.row_height * 0.28).clamp(1.5, 4.0);
@@ -216,6 +227,10 @@ impl<'a> Chart<'a> {
             return;
         };
         let tip = self.middle(to);
+        if faint {
+            sheet.line((x, y), (x, tip), 0.4, INK.faded(0.25));
+            return sheet.disc((x, y), r, INK);
+        }
         let down = (tip - y).signum();
         let head = (self.row_height * 0.55).clamp(3.0, 8.0);
         let end = tip - down * head * 0.8;
@@ -251,39 +266,38 @@ impl<'a> Chart<'a> {
         flags
     }
 
-    /// Line and left end of each flag's label; `None` for those without room.
-    fn place_flags(&self, flags: &[Flag], size: f64) -> Vec<Option<(usize, f64)>> {
+    /// Where each flag's label goes; `None` for those without room.
+    fn place_flags(&self, flags: &[Flag], size: f64) -> Vec<Option<Place>> {
         let right = self.axis.right + size;
         let mut ends = [f64::NEG_INFINITY; MOST_LABEL_LINES];
         let place = |flag: &Flag| {
             let width = font::width(&font::clean(&flag.text), size);
-            let x = (self.axis.x(flag.at) + 5.0).min(right - width).max(MARGIN);
-            let line = ends.iter().position(|end| x > end + 8.0)?;
-            ends[line] = x + width;
-            Some((line, x))
+            let at = self.axis.x(flag.at) + 5.0;
+            let pinned = at + width > right;
+            let start = if pinned { (right - width).max(MARGIN) } else { at };
+            let line = ends.iter().position(|end| start > end + 8.0)?;
+            ends[line] = start + width;
+            Some(Place { line, start, end: start + width, pinned })
         };
         flags.iter().map(place).collect()
     }
 
-    fn draw_flags(
-        &self,
-        sheet: &mut Sheet,
-        flags: &[Flag],
-        labels: &[Option<(usize, f64)>],
-        band: f64,
-    ) {
+    fn draw_flags(&self, sheet: &mut Sheet, flags: &[Flag], labels: &[Option<Place>], band: f64) {
         let size = sheet.small();
         for (flag, label) in flags.iter().zip(labels) {
             let x = self.axis.x(flag.at);
             let color = if flag.row.is_none() { DAMAGE } else { INK };
             let end = flag.row.map_or(self.top, |row| self.middle(row));
-            if let Some((line, left)) = label {
-                let y = band + (*line as f64 + 0.5) * size * 1.35;
-                let reached = *left <= x + 5.0 && *left > x;
-                let start = if reached { y - size * 0.4 } else { y + size * 0.6 };
+            if let Some(label) = label {
+                let y = band + (label.line as f64 + 0.5) * size * 1.35;
+                let start = if label.pinned { y + size * 0.6 } else { y - size * 0.4 };
                 sheet.line((x, start), (x, end), 0.9, color.faded(0.7));
-                let text = font::elide(&flag.text, size, sheet.right() - left);
-                sheet.text((*left, y), &text, Letters { size, align: Align::Left, color });
+                let text = font::elide(&flag.text, size, label.end - label.start);
+                let (at, align) = match label.pinned {
+                    true => (label.end, Align::Right),
+                    false => (label.start, Align::Left),
+                };
+                sheet.text((at, y), &text, Letters { size, align, color });
             }
             if flag.row.is_some() {
                 sheet.mark((x, end), Mark::Diamond, 6.0, WHITE);
@@ -326,7 +340,10 @@ impl<'a> Chart<'a> {
         };
         let (who, kind) = (format::cpus(&waiters), waits::note_name(group.kind));
         let verb = if waiters.len() == 1 { "waits" } else { "wait" };
-        let object = group.object;
+        let object = match group.kind {
+            WaitKind::IpiAck => format!("({})", group.object),
+            _ => group.object.to_owned(),
+        };
         format!("{since}: {who} {verb} for {kind} {object} → {whom}")
     }
 }

@@ -18,8 +18,9 @@ const LOCK: &str = "mpt2sas_ioc[0].ctl_cmds.done.wait.lock";
 
 /// All sample pictures with their names.
 pub(crate) fn pictures(options: &Options) -> Vec<(&'static str, Picture)> {
+    let until_panic = Options { end: Some(PANIC), ..options.clone() };
     vec![
-        ("tickets-mpt2sas", draw_tickets(&corrupted_lock(), CLOCK, options)),
+        ("tickets-mpt2sas", draw_tickets(&corrupted_lock(), CLOCK, &until_panic)),
         ("tickets-fair", draw_tickets(&fair_lock(24, 400), CLOCK, options)),
         ("tickets-ab-ba", draw_tickets(&never_released(), CLOCK, options)),
         ("tickets-empty", draw_tickets(&TicketHistory::default(), CLOCK, options)),
@@ -175,7 +176,7 @@ pub(crate) fn mpt2sas_lockup(count: u32) -> Propagation {
             18 => (DAMAGE + 168, Activity::SpinIrqsOff),
             3 => (DAMAGE + 2_050_000, Activity::WaitIpiAck),
             19 => (DAMAGE + 2_930_000, Activity::SpinIrqsOn),
-            _ => (DAMAGE + 1_000_000 + later * later / 4_000, Activity::SpinIrqsOn),
+            _ => (DAMAGE + 3_100_000 + later * later / 4_000, Activity::SpinIrqsOn),
         };
         let mut spans = busy(cpu, start, since.min(DAMAGE - 60_000));
         if cpu == 5 {
