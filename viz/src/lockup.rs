@@ -11,11 +11,12 @@ use crate::palette::{ACTIVITIES, DAMAGE, INK, SOFT, WHITE, activity, activity_na
 use crate::picture::{Align, Picture};
 use crate::sheet::{Letters, MARGIN, Mark, Sample, Sheet};
 use crate::{Options, lockup::waits::Group};
+use bins::Strip;
 use scenarios::timeline::{CpuRow, Propagation, WaitEdge, WaitKind};
 
 /// Groups of waits that get a number and a note; the rest are counted.
 const MOST_NOTES: usize = 12;
-/// Arrows of one group; in a larger one only the first is drawn in full.
+/// Arrows of one group at most; in a larger one only the first is drawn, the others are dots.
 const MOST_ARROWS: usize = 48;
 /// Lines of mark labels above the rows; marks beyond them stay without a label.
 const MOST_LABEL_LINES: usize = 6;
@@ -56,6 +57,8 @@ struct Place {
 struct Chart<'a> {
     data: &'a Propagation,
     rows: Vec<&'a CpuRow>,
+    /// What is seen of each row.
+    strips: Vec<Vec<Strip>>,
     clock: Clock,
     origin: u64,
     axis: Axis,
@@ -82,11 +85,14 @@ impl<'a> Chart<'a> {
             65..=128 => 5.0,
             _ => 3.0,
         };
+        let axis = Axis::new(spread, (lo, hi), (left, width - MARGIN - small));
+        let coarse = rows.len() > 64;
         Chart {
             data,
             clock,
             origin,
-            axis: Axis::new(spread, (lo, hi), (left, width - MARGIN - small)),
+            axis,
+            strips: rows.iter().map(|r| bins::strips(r, &axis, origin, coarse)).collect(),
             groups: waits::groups(&data.edges),
             rows,
             row_height,
@@ -130,8 +136,7 @@ impl<'a> Chart<'a> {
     }
 
     fn legend(&self, sheet: &mut Sheet) {
-        let spans = || self.rows.iter().flat_map(|r| &r.spans);
-        let seen = |a| spans().any(|s| s.activity == a && s.until > s.from);
+        let seen = |a| self.strips.iter().flatten().any(|s| s.activity == a);
         let mut entries: Vec<(Sample, &str)> = ACTIVITIES
             .into_iter()
             .filter(|a| seen(*a))
@@ -157,9 +162,9 @@ impl<'a> Chart<'a> {
     fn draw_rows(&self, sheet: &mut Sheet, ticks: &[Tick], bottom: f64) {
         sheet.grid(&self.axis, ticks, self.top, bottom);
         let gap = if self.row_height > 6.0 { 1.0 } else { 0.0 };
-        for (i, row) in self.rows.iter().enumerate() {
+        for (i, strips) in self.strips.iter().enumerate() {
             let y = self.top + i as f64 * self.row_height;
-            for strip in bins::strips(row, &self.axis, self.origin, self.rows.len() > 64) {
+            for strip in strips {
                 let color = activity(strip.activity);
                 sheet.rect((strip.from, y + gap), (strip.to, y + self.row_height - gap), color);
             }
@@ -192,64 +197,82 @@ impl<'a> Chart<'a> {
 
     fn draw_waits(&self, sheet: &mut Sheet) {
         let mut lanes = waits::Lanes::default();
+        let mut badges = Vec::new();
         for (n, group) in self.groups.iter().enumerate() {
-            for (i, edge) in group.edges.iter().enumerate() {
+            let mut first = true;
+            for edge in &group.edges {
                 let Some(from) = self.row_of(edge.waiter) else { continue };
                 let to = edge.culprit.and_then(|c| self.row_of(c)).filter(|to| *to != from);
                 let x = self.axis.x(relative(edge.since, self.origin));
-                let x = lanes.place(n, x, (from, to.unwrap_or(from)), self.axis.right);
-                let faint = i > 0 && group.edges.len() > MOST_ARROWS;
-                self.draw_wait(sheet, edge, x, (from, to), faint);
-                if i == 0 && n < MOST_NOTES {
-                    let r = sheet.badge_radius();
-                    let room = x - 2.0 * r - 8.0 > self.axis.left;
-                    let x = if room { x - r - 6.0 } else { x + r + 6.0 };
-                    sheet.badge((x, self.middle(from)), n + 1, INK);
+                if first || group.edges.len() <= MOST_ARROWS {
+                    let rows = (from, to.unwrap_or(from));
+                    let lane = lanes.place(n, x, rows, self.axis.right);
+                    self.draw_wait(sheet, edge, (x, lane), from, to);
+                } else {
+                    sheet.disc((x, self.middle(from)), self.dot(), INK);
+                }
+                if first && n < MOST_NOTES {
+                    badges.push((n + 1, x, self.middle(from)));
+                }
+                first = false;
+            }
+        }
+        self.draw_badges(sheet, &badges);
+    }
+
+    /// The numbers of the groups beside their first dots, apart from each other.
+    fn draw_badges(&self, sheet: &mut Sheet, dots: &[(usize, f64, f64)]) {
+        let r = sheet.badge_radius();
+        let mut taken: Vec<(f64, f64)> = Vec::new();
+        for &(n, x, y) in dots {
+            let step = if x - 2.0 * r - 8.0 > self.axis.left { -1.0 } else { 1.0 };
+            let mut place = x + step * (r + 6.0);
+            for _ in 0..MOST_NOTES {
+                let near = |t: &(f64, f64)| (t.0 - place).hypot(t.1 - y) < 2.0 * r;
+                match taken.iter().find(|t| near(t)) {
+                    Some(other) => place = other.0 + step * (2.0 * r + 1.0),
+                    None => break,
                 }
             }
+            taken.push((place, y));
+            sheet.badge((place, y), n, INK);
         }
     }
 
+    fn dot(&self) -> f64 {
+        (self.row_height * 0.28).clamp(1.5, 4.0)
+    }
+
+    /// A dot where the wait began and an arrow in its lane, or a cross if there is no culprit.
     fn draw_wait(
         &self,
         sheet: &mut Sheet,
         edge: &WaitEdge,
-        x: f64,
-        (from, to): (usize, Option<usize>),
-        faint: bool,
+        (x, lane): (f64, f64),
+        from: usize,
+        to: Option<usize>,
     ) {
-        let y = self.middle(from);
-        let r = (self.row_height * 0.28).clamp(1.5, 4.0);
+        let (y, r) = (self.middle(from), self.dot());
         let Some(to) = to else {
             let color = if edge.culprit.is_none() { DAMAGE } else { INK };
             sheet.disc((x, y), r + 3.0, WHITE);
-            sheet.mark((x, y), Mark::Cross, r + 1.5, color);
-            return;
+            return sheet.mark((x, y), Mark::Cross, r + 1.5, color);
         };
         let tip = self.middle(to);
-        if faint {
-            sheet.line((x, y), (x, tip), 0.4, INK.faded(0.25));
-            return sheet.disc((x, y), r, INK);
-        }
-        let down = (tip - y).signum();
-        let head = (self.row_height * 0.55).clamp(3.0, 8.0);
-        let end = tip - down * head * 0.8;
-        sheet.line((x, y), (x, end), 3.4, WHITE.faded(0.75));
-        sheet.dashed((x, y), (x, end), 1.3, INK, waits::dash(edge.kind));
+        let head = (self.row_height * 0.55).clamp(3.0, 8.0) * (tip - y).signum();
+        let end = tip - head * 0.8;
+        sheet.line((lane, y), (lane, end), 3.4, WHITE.faded(0.75));
+        sheet.line((x, y), (lane, y), 1.3, INK);
+        sheet.dashed((lane, y), (lane, end), 1.3, INK, waits::dash(edge.kind));
         sheet.disc((x, y), r + 0.9, WHITE);
         sheet.disc((x, y), r, INK);
-        let wide = head * 0.55;
-        let halo = 1.2;
-        let base = tip - down * head;
-        sheet.polygon(
-            &[
-                (x, tip + down * halo),
-                (x + wide + halo, base - down * halo),
-                (x - wide - halo, base - down * halo),
-            ],
-            WHITE,
-        );
-        sheet.polygon(&[(x, tip), (x + wide, base), (x - wide, base)], INK);
+        let mut arrow = |halo: f64, color| {
+            let wide = head.abs() * 0.55 + halo;
+            let (tip, base) = (tip + halo * head.signum(), tip - head - halo * head.signum());
+            sheet.polygon(&[(lane, tip), (lane + wide, base), (lane - wide, base)], color);
+        };
+        arrow(1.2, WHITE);
+        arrow(0.0, INK);
     }
 
     fn flags(&self) -> Vec<Flag> {
@@ -292,7 +315,8 @@ impl<'a> Chart<'a> {
                 let y = band + (label.line as f64 + 0.5) * size * 1.35;
                 let start = if label.pinned { y + size * 0.6 } else { y - size * 0.4 };
                 sheet.line((x, start), (x, end), 0.9, color.faded(0.7));
-                let text = font::elide(&flag.text, size, label.end - label.start);
+                // Half a pixel more than measured: sums of fractions are not exact.
+                let text = font::elide(&flag.text, size, label.end - label.start + 0.5);
                 let (at, align) = match label.pinned {
                     true => (label.end, Align::Right),
                     false => (label.start, Align::Left),

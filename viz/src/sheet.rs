@@ -199,7 +199,7 @@ impl Sheet {
     pub(crate) fn mark(&mut self, (x, y): (f64, f64), mark: Mark, r: f64, color: Color) {
         match mark {
             Mark::Up => {
-                self.polygon(&[(x, y - r), (x + r, y + r * 0.8), (x - r, y + r * 0.8)], color)
+                self.polygon(&[(x, y - r), (x + r, y + r * 0.8), (x - r, y + r * 0.8)], color);
             }
             Mark::Down => {
                 self.polygon(&[(x, y + r), (x + r, y - r * 0.8), (x - r, y - r * 0.8)], color);

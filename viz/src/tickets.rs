@@ -6,7 +6,7 @@ mod steps;
 mod window;
 
 use crate::Options;
-use crate::axis::{Axis, Spread, Tick};
+use crate::axis::{Axis, Spread};
 use crate::font;
 use crate::format::{Clock, count};
 use crate::palette::{DAMAGE, HOLDS, INK, NEXT, OWNER, QUEUE, SOFT, WAITS};
@@ -63,9 +63,10 @@ impl Chart<'_> {
         let top = sheet.y + 6.0 + badges;
         let middle = top + sheet.size * 9.0;
         let bottom = middle + 6.0 + lanes.height(sheet.small());
+        sheet.grid(&axis, &ticks, top, bottom);
         self.draw_damage(sheet, &axis, top, bottom);
-        self.draw_steps(sheet, &axis, &ticks, (top, middle));
-        lanes.draw(sheet, &axis, &ticks, middle + 6.0, &self.window);
+        self.draw_steps(sheet, &axis, (top, middle));
+        lanes.draw(sheet, &axis, middle + 6.0, &self.window);
         sheet.y = sheet.x_axis(&axis, &ticks, bottom);
         let since = self.window.focus.name();
         sheet.y = sheet.x_title(&axis, &format!("time since {since} ({unit})"), sheet.y) + 4.0;
@@ -108,14 +109,7 @@ impl Chart<'_> {
     }
 
     /// The panel of steps.
-    fn draw_steps(
-        &self,
-        sheet: &mut Sheet,
-        axis: &Axis,
-        ticks: &[Tick],
-        (top, bottom): (f64, f64),
-    ) {
-        sheet.grid(axis, ticks, top, bottom);
+    fn draw_steps(&self, sheet: &mut Sheet, axis: &Axis, (top, bottom): (f64, f64)) {
         let range = steps::range(&self.points, self.window.values(axis));
         let scale = steps::Scale::new(range, top, bottom);
         scale.draw_axis(sheet, axis);
@@ -159,28 +153,29 @@ impl Chart<'_> {
             free = place + 2.0 * r + 2.0;
             places.push((place, point));
         }
-        self.name_damage(sheet, axis, &places, top - 3.0 - r);
+        self.name_damage(sheet, &places, top - 3.0 - r);
     }
 
     /// Names who did the damage beside its number, right or left of it, where there is room.
-    fn name_damage(&self, sheet: &mut Sheet, axis: &Axis, places: &[(f64, &TicketPoint)], y: f64) {
+    fn name_damage(&self, sheet: &mut Sheet, places: &[(f64, &TicketPoint)], y: f64) {
         let size = sheet.small();
         let gap = sheet.badge_radius() + 4.0;
-        let mut free = axis.left;
+        let mut free = MARGIN;
         for (i, (place, point)) in places.iter().enumerate() {
             let end = places.get(i + 1).map_or(sheet.right(), |next| next.0 - gap);
             let cpu = format!("CPU {}", point.cpu);
-            let full = format!("{} on {cpu}", point.function);
-            let fits = |text: &String, a: f64, b: f64| a + font::width(text, size) <= b;
-            let (at, text, align) = if fits(&full, place + gap, end) {
-                (place + gap, full, Align::Left)
-            } else if fits(&full, free, place - gap) {
-                (place - gap, full, Align::Right)
-            } else if fits(&cpu, place + gap, end) {
-                (place + gap, cpu, Align::Left)
-            } else {
-                continue;
+            let forms = [format!("{} on {cpu}", point.function), point.function.clone(), cpu];
+            let place_of = |text: String| {
+                let width = font::width(&text, size);
+                if place + gap + width <= end {
+                    Some((place + gap, text, Align::Left))
+                } else if free + width <= place - gap {
+                    Some((place - gap, text, Align::Right))
+                } else {
+                    None
+                }
             };
+            let Some((at, text, align)) = forms.into_iter().find_map(place_of) else { continue };
             sheet.text((at, y), &text, Letters { size, align, color: DAMAGE });
             free = if align == Align::Left { at + font::width(&text, size) } else { place + gap };
         }
@@ -199,8 +194,9 @@ impl Chart<'_> {
         let bottom = top + sheet.size * 4.5;
         let shade = (axis.x(from), axis.x(to));
         sheet.rect((shade.0, top), (shade.1, bottom), SOFT.faded(0.16));
+        sheet.grid(&axis, &ticks, top, bottom);
         sheet.damage_line(axis.x(0.0), top, bottom);
-        self.draw_steps(sheet, &axis, &ticks, (top, bottom));
+        self.draw_steps(sheet, &axis, (top, bottom));
         sheet.y = sheet.x_axis(&axis, &ticks, bottom);
         let title = format!(
             "whole history (logarithmic beyond ±{}; shaded: shown above)",
@@ -245,9 +241,12 @@ impl Chart<'_> {
     fn starved(&self, sheet: &mut Sheet) {
         let starved: Vec<_> = self.history.waits.iter().filter(|w| w.until.is_none()).collect();
         for wait in starved.iter().take(MOST_NOTES) {
-            let since = self.clock.offset(self.window.relative(wait.from));
-            let mut text =
-                format!("Never served: CPU {}, ticket {}, since {since}", wait.cpu, wait.ticket);
+            let mut text = format!(
+                "Never served: CPU {}, ticket {}, since cycle {}",
+                wait.cpu,
+                wait.ticket,
+                count(wait.from)
+            );
             if let Some(end) = self.end.filter(|end| *end > wait.from) {
                 let length = self.clock.span((end - wait.from) as f64);
                 text += &format!(" ({length} until the end of the run)");

@@ -123,7 +123,7 @@ pub(super) fn zooms(bands: &[Band], whole: &Axis) -> Vec<(f64, f64)> {
     for band in bands.iter().filter(|b| (b.to - b.from) * scale < NARROW) {
         match clusters.last_mut() {
             Some((_, to, n)) if (band.from - *to) * scale < TOGETHER => {
-                (*to, *n) = (band.to, *n + 1)
+                (*to, *n) = (band.to, *n + 1);
             }
             _ => clusters.push((band.from, band.to, 1)),
         }

@@ -1,7 +1,7 @@
 //! A lane for each CPU: when it waited, had the lock, and wrote the word.
 
 use super::window::Window;
-use crate::axis::{Axis, Tick};
+use crate::axis::Axis;
 use crate::font;
 use crate::palette::{Color, DAMAGE, HOLDS, INK, SOFT, WAITS, WHITE};
 use crate::picture::Align;
@@ -136,18 +136,10 @@ impl<'a> Lanes<'a> {
     }
 
     /// Draws the lanes from `top` down.
-    pub(super) fn draw(
-        &self,
-        sheet: &mut Sheet,
-        axis: &Axis,
-        ticks: &[Tick],
-        top: f64,
-        window: &Window,
-    ) {
+    pub(super) fn draw(&self, sheet: &mut Sheet, axis: &Axis, top: f64, window: &Window) {
         let small = sheet.small();
         let height = self.lane_height(small);
         let bottom = top + self.height(small);
-        sheet.grid(axis, ticks, top, bottom);
         for (i, lane) in self.lanes.iter().enumerate() {
             let y = top + i as f64 * height;
             if i % 2 == 1 {
