@@ -8,7 +8,7 @@ mod window;
 use crate::Options;
 use crate::axis::{Axis, Spread};
 use crate::font;
-use crate::format::{Clock, count};
+use crate::format::{self, Clock, count};
 use crate::palette::{DAMAGE, HOLDS, INK, NEXT, OWNER, QUEUE, SOFT, WAITS};
 use crate::picture::{Align, Picture};
 use crate::sheet::{Dash, Letters, MARGIN, Mark, Sample, Sheet};
@@ -18,6 +18,8 @@ use window::Window;
 
 /// Anomalies that get a number and a note; the rest are counted.
 const MOST_NOTES: usize = 8;
+/// Tickets that are never served and get a sentence each.
+const MOST_STARVED: usize = 4;
 
 /// Draws the history of a ticket lock whose times are cycles of a clock of `clock_hz` Hz (0 if it
 /// isn't known: times are then given in cycles).
@@ -237,24 +239,41 @@ impl Chart<'_> {
         }
     }
 
-    /// The tickets that are never served.
+    /// The tickets that are never served: each, or all in one sentence if they are many.
     fn starved(&self, sheet: &mut Sheet) {
         let starved: Vec<_> = self.history.waits.iter().filter(|w| w.until.is_none()).collect();
-        for wait in starved.iter().take(MOST_NOTES) {
-            let mut text = format!(
-                "Never served: CPU {}, ticket {}, since cycle {}",
-                wait.cpu,
-                wait.ticket,
-                count(wait.from)
+        let Some(first) = starved.iter().map(|w| w.from).min() else { return };
+        let size = sheet.small();
+        if starved.len() > MOST_STARVED {
+            let mut cpus: Vec<u32> = starved.iter().map(|w| w.cpu).collect();
+            cpus.sort_unstable();
+            cpus.dedup();
+            let (n, cpus) = (starved.len() as u64, format::cpus(&cpus));
+            let text = format!(
+                "Never served: {} tickets of {cpus}, the first since {}",
+                count(n),
+                self.since(first)
             );
-            if let Some(end) = self.end.filter(|end| *end > wait.from) {
-                let length = self.clock.span((end - wait.from) as f64);
-                text += &format!(" ({length} until the end of the run)");
-            }
-            sheet.paragraph(&text, sheet.small(), INK);
+            return sheet.paragraph(&text, size, INK);
         }
-        let more = starved.len().saturating_sub(MOST_NOTES) as u64;
-        sheet.left_out(more, "more ticket never served", "more tickets never served");
+        for wait in starved {
+            let since = self.since(wait.from);
+            let text =
+                format!("Never served: CPU {}, ticket {}, since {since}", wait.cpu, wait.ticket);
+            sheet.paragraph(&text, size, INK);
+        }
+    }
+
+    /// An instant, and how long before the end of the run it is, if that is known.
+    fn since(&self, at: u64) -> String {
+        let cycle = format!("cycle {}", count(at));
+        match self.end.filter(|end| *end > at) {
+            None => cycle,
+            Some(end) => {
+                let length = self.clock.span((end - at) as f64);
+                format!("{cycle} ({length} until the end of the run)")
+            }
+        }
     }
 }
 

@@ -59,6 +59,19 @@ fn the_broken_lock_tells_who_did_what() {
 }
 
 #[test]
+fn many_that_are_never_served_are_told_in_one_sentence() {
+    let picture = draw_tickets(&data::broken_storm(), data::CLOCK, &Options::default());
+    let sentence = "Never served: 23 tickets of CPUs 0–11, 13–23, the first since cycle 1,406,456";
+    assert_says(&picture, &[sentence, "initialised while 23 CPUs wait for it"]);
+}
+
+#[test]
+fn two_windows_far_apart_are_both_enlarged() {
+    let picture = draw_sweep(&data::two_windows_sweep(), &Options::default());
+    assert_says(&picture, &["20,050", "150,010", "7 runs in 2 intervals"]);
+}
+
+#[test]
 fn the_lockup_tells_the_order_of_spreading() {
     let picture = draw_lockup(&data::mpt2sas_lockup(24), &Options::default());
     assert_says(
