@@ -36,6 +36,11 @@ impl Clock {
         10f64.powf((cycles.max(1.0) / second).log10().floor()) * second
     }
 
+    /// The power of ten of seconds (or of cycles) nearest to `cycles`.
+    pub(crate) fn power(self, cycles: f64) -> i32 {
+        (cycles / self.hz.unwrap_or(1.0)).log10().round() as i32
+    }
+
     /// A length of time to three digits, e.g. `1.31 ms`.
     pub(crate) fn span(self, cycles: f64) -> String {
         if cycles == 0.0 {

@@ -56,10 +56,12 @@ pub struct Options {
     pub png_scale: u32,
     /// Title in place of the picture's own.
     pub title: Option<String>,
+    /// Cycle at which the run ended, for data that don't say it (a lock's history).
+    pub end: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { width: 640, text_size: 16.0, png_scale: 3, title: None }
+        Options { width: 640, text_size: 16.0, png_scale: 3, title: None, end: None }
     }
 }

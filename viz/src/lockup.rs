@@ -11,10 +11,13 @@ use crate::palette::{ACTIVITIES, DAMAGE, INK, SOFT, WHITE, activity, activity_na
 use crate::picture::{Align, Picture};
 use crate::sheet::{Letters, MARGIN, Mark, Sample, Sheet};
 use crate::{Options, lockup::waits::Group};
-use scenarios::timeline::{CpuRow, Propagation, WaitEdge};
+use bins::Strip;
+use scenarios::timeline::{CpuRow, Propagation, WaitEdge, WaitKind};
 
 /// Groups of waits that get a number and a note; the rest are counted.
 const MOST_NOTES: usize = 12;
+/// Arrows of one group at most; in a larger one only the first is drawn, the others are dots.
+const MOST_ARROWS: usize = 48;
 /// Lines of mark labels above the rows; marks beyond them stay without a label.
 const MOST_LABEL_LINES: usize = 6;
 /// The axis is linear this close to its origin, in seconds: a few hops of a cache line.
@@ -42,9 +45,20 @@ struct Flag {
     text: String,
 }
 
+/// The place of a flag's label: its line and ends, and whether it is pinned to the right margin
+/// instead of standing at its flag.
+struct Place {
+    line: usize,
+    start: f64,
+    end: f64,
+    pinned: bool,
+}
+
 struct Chart<'a> {
     data: &'a Propagation,
     rows: Vec<&'a CpuRow>,
+    /// What is seen of each row.
+    strips: Vec<Vec<Strip>>,
     clock: Clock,
     origin: u64,
     axis: Axis,
@@ -71,11 +85,14 @@ impl<'a> Chart<'a> {
             65..=128 => 5.0,
             _ => 3.0,
         };
+        let axis = Axis::new(spread, (lo, hi), (left, width - MARGIN - small));
+        let coarse = rows.len() > 64;
         Chart {
             data,
             clock,
             origin,
-            axis: Axis::new(spread, (lo, hi), (left, width - MARGIN - small)),
+            axis,
+            strips: rows.iter().map(|r| bins::strips(r, &axis, origin, coarse)).collect(),
             groups: waits::groups(&data.edges),
             rows,
             row_height,
@@ -87,7 +104,7 @@ impl<'a> Chart<'a> {
         self.legend(sheet);
         let flags = self.flags();
         let labels = self.place_flags(&flags, sheet.small());
-        let lines = labels.iter().flatten().map(|(line, _)| line + 1).max().unwrap_or(0);
+        let lines = labels.iter().flatten().map(|l| l.line + 1).max().unwrap_or(0);
         let band = sheet.y;
         self.top = band + lines as f64 * sheet.small() * 1.35 + 6.0;
         let bottom = self.top + self.row_height * self.rows.len() as f64;
@@ -119,8 +136,7 @@ impl<'a> Chart<'a> {
     }
 
     fn legend(&self, sheet: &mut Sheet) {
-        let spans = || self.rows.iter().flat_map(|r| &r.spans);
-        let seen = |a| spans().any(|s| s.activity == a && s.until > s.from);
+        let seen = |a| self.strips.iter().flatten().any(|s| s.activity == a);
         let mut entries: Vec<(Sample, &str)> = ACTIVITIES
             .into_iter()
             .filter(|a| seen(*a))
@@ -145,10 +161,10 @@ impl<'a> Chart<'a> {
 
     fn draw_rows(&self, sheet: &mut Sheet, ticks: &[Tick], bottom: f64) {
         sheet.grid(&self.axis, ticks, self.top, bottom);
-        let gap = if self.row_height > 6.0 { 1.0 } else { 0.25 };
-        for (i, row) in self.rows.iter().enumerate() {
+        let gap = if self.row_height > 6.0 { 1.0 } else { 0.0 };
+        for (i, strips) in self.strips.iter().enumerate() {
             let y = self.top + i as f64 * self.row_height;
-            for strip in bins::strips(row, &self.axis, self.origin, self.rows.len() > 64) {
+            for strip in strips {
                 let color = activity(strip.activity);
                 sheet.rect((strip.from, y + gap), (strip.to, y + self.row_height - gap), color);
             }
@@ -174,67 +190,89 @@ impl<'a> Chart<'a> {
             taken.push(y);
             let cpu = self.rows[i].cpu;
             let color = if culprits.contains(&cpu) { DAMAGE } else { INK };
-            let letters = Letters { size, align: Align::Right, color };
-            sheet.text((self.axis.left - 5.0, y), &cpu.to_string(), letters);
+            sheet.name_of((self.axis.left - 5.0, y), &cpu.to_string(), color);
         }
         sheet.text_upwards((MARGIN + size * 0.5, (self.top + bottom) / 2.0), "CPU");
     }
 
     fn draw_waits(&self, sheet: &mut Sheet) {
         let mut lanes = waits::Lanes::default();
+        let mut badges = Vec::new();
         for (n, group) in self.groups.iter().enumerate() {
-            for (i, edge) in group.edges.iter().enumerate() {
+            let mut first = true;
+            for edge in &group.edges {
                 let Some(from) = self.row_of(edge.waiter) else { continue };
                 let to = edge.culprit.and_then(|c| self.row_of(c)).filter(|to| *to != from);
                 let x = self.axis.x(relative(edge.since, self.origin));
-                let x = lanes.place(n, x, (from, to.unwrap_or(from)), self.axis.right);
-                self.draw_wait(sheet, edge, x, from, to);
-                if i == 0 && n < MOST_NOTES {
-                    let r = sheet.badge_radius();
-                    let room = x - 2.0 * r - 8.0 > self.axis.left;
-                    let x = if room { x - r - 6.0 } else { x + r + 6.0 };
-                    sheet.badge((x, self.middle(from)), n + 1, INK);
+                if first || group.edges.len() <= MOST_ARROWS {
+                    let rows = (from, to.unwrap_or(from));
+                    let lane = lanes.place(n, x, rows, self.axis.right);
+                    self.draw_wait(sheet, edge, (x, lane), from, to);
+                } else {
+                    sheet.disc((x, self.middle(from)), self.dot(), INK);
+                }
+                if first && n < MOST_NOTES {
+                    badges.push((n + 1, x, self.middle(from)));
+                }
+                first = false;
+            }
+        }
+        self.draw_badges(sheet, &badges);
+    }
+
+    /// The numbers of the groups beside their first dots, apart from each other.
+    fn draw_badges(&self, sheet: &mut Sheet, dots: &[(usize, f64, f64)]) {
+        let r = sheet.badge_radius();
+        let mut taken: Vec<(f64, f64)> = Vec::new();
+        for &(n, x, y) in dots {
+            let step = if x - 2.0 * r - 8.0 > self.axis.left { -1.0 } else { 1.0 };
+            let mut place = x + step * (r + 6.0);
+            for _ in 0..MOST_NOTES {
+                let near = |t: &(f64, f64)| (t.0 - place).hypot(t.1 - y) < 2.0 * r;
+                match taken.iter().find(|t| near(t)) {
+                    Some(other) => place = other.0 + step * (2.0 * r + 1.0),
+                    None => break,
                 }
             }
+            taken.push((place, y));
+            sheet.badge((place, y), n, INK);
         }
     }
 
+    fn dot(&self) -> f64 {
+        (self.row_height * 0.28).clamp(1.5, 4.0)
+    }
+
+    /// A dot where the wait began and an arrow in its lane, or a cross if there is no culprit.
     fn draw_wait(
         &self,
         sheet: &mut Sheet,
         edge: &WaitEdge,
-        x: f64,
+        (x, lane): (f64, f64),
         from: usize,
         to: Option<usize>,
     ) {
-        let y = self.middle(from);
-        let r = (self.row_height * 0.28).clamp(1.5, 4.0);
+        let (y, r) = (self.middle(from), self.dot());
         let Some(to) = to else {
             let color = if edge.culprit.is_none() { DAMAGE } else { INK };
             sheet.disc((x, y), r + 3.0, WHITE);
-            sheet.mark((x, y), Mark::Cross, r + 1.5, color);
-            return;
+            return sheet.mark((x, y), Mark::Cross, r + 1.5, color);
         };
         let tip = self.middle(to);
-        let down = (tip - y).signum();
-        let head = (self.row_height * 0.55).clamp(3.0, 8.0);
-        let end = tip - down * head * 0.8;
-        sheet.line((x, y), (x, end), 3.4, WHITE.faded(0.75));
-        sheet.dashed((x, y), (x, end), 1.3, INK, waits::dash(edge.kind));
+        let head = (self.row_height * 0.55).clamp(3.0, 8.0) * (tip - y).signum();
+        let end = tip - head * 0.8;
+        sheet.line((lane, y), (lane, end), 3.4, WHITE.faded(0.75));
+        sheet.line((x, y), (lane, y), 1.3, INK);
+        sheet.dashed((lane, y), (lane, end), 1.3, INK, waits::dash(edge.kind));
         sheet.disc((x, y), r + 0.9, WHITE);
         sheet.disc((x, y), r, INK);
-        let wide = head * 0.55;
-        let halo = 1.2;
-        let base = tip - down * head;
-        sheet.polygon(
-            &[
-                (x, tip + down * halo),
-                (x + wide + halo, base - down * halo),
-                (x - wide - halo, base - down * halo),
-            ],
-            WHITE,
-        );
-        sheet.polygon(&[(x, tip), (x + wide, base), (x - wide, base)], INK);
+        let mut arrow = |halo: f64, color| {
+            let wide = head.abs() * 0.55 + halo;
+            let (tip, base) = (tip + halo * head.signum(), tip - head - halo * head.signum());
+            sheet.polygon(&[(lane, tip), (lane + wide, base), (lane - wide, base)], color);
+        };
+        arrow(1.2, WHITE);
+        arrow(0.0, INK);
     }
 
     fn flags(&self) -> Vec<Flag> {
@@ -251,39 +289,39 @@ impl<'a> Chart<'a> {
         flags
     }
 
-    /// Line and left end of each flag's label; `None` for those without room.
-    fn place_flags(&self, flags: &[Flag], size: f64) -> Vec<Option<(usize, f64)>> {
+    /// Where each flag's label goes; `None` for those without room.
+    fn place_flags(&self, flags: &[Flag], size: f64) -> Vec<Option<Place>> {
         let right = self.axis.right + size;
         let mut ends = [f64::NEG_INFINITY; MOST_LABEL_LINES];
         let place = |flag: &Flag| {
             let width = font::width(&font::clean(&flag.text), size);
-            let x = (self.axis.x(flag.at) + 5.0).min(right - width).max(MARGIN);
-            let line = ends.iter().position(|end| x > end + 8.0)?;
-            ends[line] = x + width;
-            Some((line, x))
+            let at = self.axis.x(flag.at) + 5.0;
+            let pinned = at + width > right;
+            let start = if pinned { (right - width).max(MARGIN) } else { at };
+            let line = ends.iter().position(|end| start > end + 8.0)?;
+            ends[line] = start + width;
+            Some(Place { line, start, end: start + width, pinned })
         };
         flags.iter().map(place).collect()
     }
 
-    fn draw_flags(
-        &self,
-        sheet: &mut Sheet,
-        flags: &[Flag],
-        labels: &[Option<(usize, f64)>],
-        band: f64,
-    ) {
+    fn draw_flags(&self, sheet: &mut Sheet, flags: &[Flag], labels: &[Option<Place>], band: f64) {
         let size = sheet.small();
         for (flag, label) in flags.iter().zip(labels) {
             let x = self.axis.x(flag.at);
             let color = if flag.row.is_none() { DAMAGE } else { INK };
             let end = flag.row.map_or(self.top, |row| self.middle(row));
-            if let Some((line, left)) = label {
-                let y = band + (*line as f64 + 0.5) * size * 1.35;
-                let reached = *left <= x + 5.0 && *left > x;
-                let start = if reached { y - size * 0.4 } else { y + size * 0.6 };
+            if let Some(label) = label {
+                let y = band + (label.line as f64 + 0.5) * size * 1.35;
+                let start = if label.pinned { y + size * 0.6 } else { y - size * 0.4 };
                 sheet.line((x, start), (x, end), 0.9, color.faded(0.7));
-                let text = font::elide(&flag.text, size, sheet.right() - left);
-                sheet.text((*left, y), &text, Letters { size, align: Align::Left, color });
+                // Half a pixel more than measured: sums of fractions are not exact.
+                let text = font::elide(&flag.text, size, label.end - label.start + 0.5);
+                let (at, align) = match label.pinned {
+                    true => (label.end, Align::Right),
+                    false => (label.start, Align::Left),
+                };
+                sheet.text((at, y), &text, Letters { size, align, color });
             }
             if flag.row.is_some() {
                 sheet.mark((x, end), Mark::Diamond, 6.0, WHITE);
@@ -326,7 +364,10 @@ impl<'a> Chart<'a> {
         };
         let (who, kind) = (format::cpus(&waiters), waits::note_name(group.kind));
         let verb = if waiters.len() == 1 { "waits" } else { "wait" };
-        let object = group.object;
+        let object = match group.kind {
+            WaitKind::IpiAck => format!("({})", group.object),
+            _ => group.object.to_owned(),
+        };
         format!("{since}: {who} {verb} for {kind} {object} → {whom}")
     }
 }

@@ -51,8 +51,8 @@ pub(crate) const ACTIVITIES: [Activity; 7] = [
 /// Colour of an activity.
 pub(crate) fn activity(activity: Activity) -> Color {
     Color::new(match activity {
-        Activity::Idle => 0xed_ed_ed,
-        Activity::User => 0xb4_dc_f2,
+        Activity::Idle => 0xf0_f0_f0,
+        Activity::User => 0xa9_d6_f0,
         Activity::Kernel => 0x4a_97_c9,
         Activity::SpinIrqsOn => 0xf2_c5_3d,
         Activity::SpinIrqsOff => 0xd0_4a_12,

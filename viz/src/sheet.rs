@@ -9,6 +9,9 @@ use crate::{Options, format};
 /// Space around everything, in CSS pixels.
 pub(crate) const MARGIN: f64 = 10.0;
 
+/// How much lower than the middle of small letters a digit's middle must be set, in ems.
+const DIGIT_DROP: f64 = 0.09;
+
 /// Where text goes and how it looks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Letters {
@@ -23,6 +26,7 @@ pub(crate) enum Dash {
     Solid,
     Dashed,
     Dotted,
+    Sparse,
 }
 
 /// A sample in a legend.
@@ -114,6 +118,15 @@ impl Sheet {
         }
     }
 
+    /// A number or name that ends at `at`, to the left of what it names.
+    pub(crate) fn name_of(&mut self, at: (f64, f64), text: &str, color: Color) {
+        let size = self.small();
+        // Digits are higher than small letters: their middle is lower on the line.
+        let digits = text.chars().all(|c| c.is_ascii_digit() || c == ',');
+        let y = at.1 + if digits { size * DIGIT_DROP } else { 0.0 };
+        self.text((at.0, y), text, Letters { size, align: Align::Right, color });
+    }
+
     /// Text that reads upwards, by its middle.
     pub(crate) fn text_upwards(&mut self, at: (f64, f64), text: &str) {
         let (size, color) = (self.small(), SOFT);
@@ -155,6 +168,7 @@ impl Sheet {
             Dash::Solid => return self.line(a, b, width, color),
             Dash::Dashed => (width * 3.0 + 2.0, width + 2.5),
             Dash::Dotted => (0.01, width * 1.5 + 1.5),
+            Dash::Sparse => (width * 3.0 + 2.0, width * 4.0 + 4.0),
         };
         let length = (b.0 - a.0).hypot(b.1 - a.1);
         let at = |d: f64| {
@@ -174,8 +188,7 @@ impl Sheet {
         self.disc(at, r, color);
         self.disc(at, r - 1.3, WHITE);
         let letters = Letters { size: self.small() * 0.86, align: Align::Middle, color };
-        // A digit is higher than a small letter: its middle is lower on the line.
-        self.text((at.0, at.1 + letters.size * 0.09), &n.to_string(), letters);
+        self.text((at.0, at.1 + letters.size * DIGIT_DROP), &n.to_string(), letters);
     }
 
     pub(crate) fn badge_radius(&self) -> f64 {
@@ -186,7 +199,7 @@ impl Sheet {
     pub(crate) fn mark(&mut self, (x, y): (f64, f64), mark: Mark, r: f64, color: Color) {
         match mark {
             Mark::Up => {
-                self.polygon(&[(x, y - r), (x + r, y + r * 0.8), (x - r, y + r * 0.8)], color)
+                self.polygon(&[(x, y - r), (x + r, y + r * 0.8), (x - r, y + r * 0.8)], color);
             }
             Mark::Down => {
                 self.polygon(&[(x, y + r), (x + r, y - r * 0.8), (x - r, y - r * 0.8)], color);
@@ -280,22 +293,32 @@ impl Sheet {
         }
     }
 
-    /// An axis at the height `y` with grid lines up to `top`; gives the height below its labels.
+    /// An axis at the height `y` with its labels below; gives the height below them.
     pub(crate) fn x_axis(&mut self, axis: &Axis, ticks: &[Tick], y: f64) -> f64 {
-        let size = self.small();
         self.line((axis.left, y), (axis.right, y), 1.0, SOFT);
+        self.ticks(axis, ticks, y, 1.0);
+        y + 7.0 + self.small() * 1.2
+    }
+
+    /// An axis with its labels above.
+    pub(crate) fn x_axis_above(&mut self, axis: &Axis, ticks: &[Tick], y: f64) {
+        self.line((axis.left, y), (axis.right, y), 1.0, SOFT);
+        self.ticks(axis, ticks, y, -1.0);
+    }
+
+    fn ticks(&mut self, axis: &Axis, ticks: &[Tick], y: f64, down: f64) {
+        let size = self.small();
         for tick in ticks {
             let x = axis.x(tick.at);
             let length = if tick.label.is_some() { 5.0 } else { 2.5 };
-            self.line((x, y), (x, y + length), 0.8, SOFT);
+            self.line((x, y), (x, y + down * length), 0.8, SOFT);
             if let Some(label) = &tick.label {
                 let half = font::width(label, size) / 2.0;
-                let middle = x.clamp(MARGIN.min(x) + half, (self.width - 2.0 - half).max(half));
+                let middle = x.clamp(2.0 + half, (self.width - 2.0 - half).max(2.0 + half));
                 let letters = Letters { size, align: Align::Middle, color: INK };
-                self.text((middle, y + 7.0 + size * 0.55), label, letters);
+                self.text((middle, y + down * (7.0 + size * 0.55)), label, letters);
             }
         }
-        y + 7.0 + size * 1.2
     }
 
     /// The title of an axis, centred under it; gives the height below.

@@ -8,8 +8,8 @@ use crate::axis::{Axis, Spread, Tick};
 use crate::font;
 use crate::format::{Clock, count, plural};
 use crate::palette::{self, Color, INK, SOFT};
-use crate::picture::{Align, Picture};
-use crate::sheet::{Letters, MARGIN, Sheet};
+use crate::picture::Picture;
+use crate::sheet::{MARGIN, Sheet};
 use bands::{Band, Class};
 use scenarios::timeline::SweepTable;
 
@@ -66,13 +66,17 @@ impl Chart<'_> {
     fn runs(&self, sheet: &mut Sheet) {
         let rows = &self.table.rows;
         let (lo, hi) = (rows[0].value, rows[rows.len() - 1].value);
-        let text = format!(
-            "{} from {} to {}{}",
-            plural(rows.len() as u64, "run", "runs"),
-            count(lo),
-            count(hi),
-            if self.table.clock_hz.is_some() { " cycles" } else { "" },
-        );
+        let runs = plural(rows.len() as u64, "run", "runs");
+        let text = match self.clock() {
+            None => format!("{runs} from {} to {}", count(lo), count(hi)),
+            Some(clock) => format!(
+                "{runs} from {} to {} cycles ({} to {})",
+                count(lo),
+                count(hi),
+                clock.span(lo as f64),
+                clock.span(hi as f64)
+            ),
+        };
         sheet.paragraph(&text, sheet.small(), SOFT);
     }
 
@@ -82,7 +86,8 @@ impl Chart<'_> {
 
     /// The strip over the whole range, and the lines from it to the lanes of its parts.
     fn strip(&self, sheet: &mut Sheet, whole: &Axis, zooms: &[(f64, f64)]) {
-        let top = sheet.y + 6.0;
+        let size = sheet.small();
+        let top = sheet.y + size * 1.2 + 14.0;
         let bottom = top + sheet.size * 1.7;
         // Rare outcomes last, so that they stay visible.
         let mut order: Vec<usize> = (0..self.classes.len()).collect();
@@ -93,22 +98,17 @@ impl Chart<'_> {
                 sheet.rect((a, top), (b.max(a + 1.5), bottom), self.colors[class]);
             }
         }
-        for side in [top, bottom] {
-            sheet.line((whole.left, side), (whole.right, side), 0.8, SOFT);
-        }
+        sheet.line((whole.left, bottom), (whole.right, bottom), 0.8, SOFT);
         for side in [whole.left, whole.right] {
             sheet.line((side, top), (side, bottom), 0.8, SOFT);
         }
-        let size = sheet.small();
-        let below = sheet.x_axis(whole, &self.ticks(whole, size), bottom);
-        let title = if self.table.clock_hz.is_some() { "cycles" } else { &self.table.param };
-        sheet.y = sheet.x_title(whole, title, below);
-        let lanes_top = sheet.y + sheet.size * 1.1;
+        sheet.x_axis_above(whole, &self.ticks(whole, size), top);
+        let lanes_top = bottom + sheet.size * 2.2;
         for (zoom, panel) in zooms.iter().zip(self.panels(sheet, zooms)) {
             for (value, x) in [(zoom.0, panel.left), (zoom.1, panel.right)] {
                 let start = whole.x(value);
-                sheet.line((start, top - 5.0), (start, bottom + 5.0), 1.0, INK);
-                sheet.line((start, bottom + 5.0), (x, lanes_top), 0.8, SOFT.faded(0.8));
+                sheet.line((start, top), (start, bottom + 5.0), 0.8, INK);
+                sheet.line((start, bottom + 5.0), (x, lanes_top), 0.8, SOFT);
             }
         }
         sheet.y = lanes_top;
@@ -138,9 +138,8 @@ impl Chart<'_> {
         let panels = self.panels(sheet, zooms);
         for (i, class) in self.classes.iter().take(shown).enumerate() {
             let y = top + (i as f64 + 0.5) * height;
-            let letters = Letters { size, align: Align::Right, color: INK };
             let name = font::elide(&class.name(), size, panels[0].left - MARGIN - 6.0);
-            sheet.text((panels[0].left - 7.0, y), &name, letters);
+            sheet.name_of((panels[0].left - 7.0, y), &name, INK);
         }
         let mut below = bottom;
         for panel in &panels {
@@ -161,29 +160,38 @@ impl Chart<'_> {
             sheet.line((panel.left, top), (panel.right, top), 0.8, SOFT.faded(0.5));
             sheet.line((panel.left, top), (panel.left, bottom), 0.8, SOFT.faded(0.5));
             below = sheet.x_axis(panel, &ticks, bottom);
-            below = self.time_axis(sheet, panel, below);
         }
-        sheet.y = self.lanes_title(sheet, whole, &panels, below);
+        sheet.y = self.axis_names(sheet, whole, &panels, bottom, below);
     }
 
-    fn lanes_title(&self, sheet: &mut Sheet, whole: &Axis, panels: &[Axis], y: f64) -> f64 {
-        let unit = match self.clock() {
-            Some(clock) => format!("cycles; below: {}", clock.unit(whole.hi).0),
-            None => self.table.param.clone(),
+    /// Names the axis, and adds one in units of time if the parameter is a time; gives the height
+    /// below.
+    fn axis_names(
+        &self,
+        sheet: &mut Sheet,
+        whole: &Axis,
+        panels: &[Axis],
+        top: f64,
+        y: f64,
+    ) -> f64 {
+        let size = sheet.small();
+        let Some(clock) = self.clock() else {
+            let right = panels[panels.len() - 1].right;
+            return sheet.x_title(&Axis { right, ..panels[0] }, &self.table.param, y) + 4.0;
         };
-        let middle =
-            Axis { left: panels[0].left, right: panels[panels.len() - 1].right, ..panels[0] };
-        sheet.x_title(&middle, &unit, y) + 4.0
+        let names = panels[0].left - 7.0 - size;
+        sheet.name_of((names, top + 7.0 + size * 0.55), "cycles", SOFT);
+        let (unit, length) = clock.unit(panels.iter().map(|p| p.hi).fold(whole.lo, f64::max));
+        sheet.name_of((names, y + 10.0 + size * 0.55), unit, SOFT);
+        let mut below = y;
+        for panel in panels {
+            below = sheet.x_axis(panel, &panel.number_ticks(length, false, size), y + 3.0);
+        }
+        below + 4.0
     }
 
     fn clock(&self) -> Option<Clock> {
         self.table.clock_hz.filter(|hz| *hz > 0).map(Clock::new)
-    }
-
-    /// A second row of labels in units of time; gives the height below.
-    fn time_axis(&self, sheet: &mut Sheet, axis: &Axis, y: f64) -> f64 {
-        let Some(clock) = self.clock() else { return y };
-        sheet.x_axis(axis, &axis.decade_ticks(clock, sheet.small()), y + 3.0)
     }
 
     /// The intervals in numbers.
@@ -198,19 +206,18 @@ impl Chart<'_> {
     }
 
     fn note(&self, class: &Class) -> String {
-        let cycles = if self.table.clock_hz.is_some() { " cycles" } else { "" };
         let mut text = format!("{}: {}", class.full_name(), count(class.first));
         if class.last > class.first {
             text += &format!("–{}", count(class.last));
         }
-        text += cycles;
         if let Some(clock) = self.clock() {
             let (a, b) = (clock.span(class.first as f64), clock.span(class.last as f64));
             text += &if a == b { format!(" ({a})") } else { format!(" ({a} to {b})") };
         }
+        text += &format!(", {}", plural(class.values, "run", "runs"));
         if class.intervals > 1 {
-            text += &format!(", in {} intervals", count(class.intervals));
+            text += &format!(" in {} intervals", count(class.intervals));
         }
-        text + &format!(", {}", plural(class.values, "run", "runs"))
+        text
     }
 }

@@ -6,8 +6,9 @@ mod steps;
 mod window;
 
 use crate::Options;
-use crate::axis::{Axis, Spread, Tick};
-use crate::format::{Clock, count};
+use crate::axis::{Axis, Spread};
+use crate::font;
+use crate::format::{self, Clock, count};
 use crate::palette::{DAMAGE, HOLDS, INK, NEXT, OWNER, QUEUE, SOFT, WAITS};
 use crate::picture::{Align, Picture};
 use crate::sheet::{Dash, Letters, MARGIN, Mark, Sample, Sheet};
@@ -17,6 +18,8 @@ use window::Window;
 
 /// Anomalies that get a number and a note; the rest are counted.
 const MOST_NOTES: usize = 8;
+/// Tickets that are never served and get a sentence each.
+const MOST_STARVED: usize = 4;
 
 /// Draws the history of a ticket lock whose times are cycles of a clock of `clock_hz` Hz (0 if it
 /// isn't known: times are then given in cycles).
@@ -33,8 +36,8 @@ pub fn draw_tickets(history: &TicketHistory, clock_hz: u64, options: &Options) -
         return sheet.nothing("No write to this lock was recorded.");
     }
     let clock = Clock::new(clock_hz);
-    let window = window::choose(&points, &history.waits, clock);
-    Chart { history, points, clock, window }.draw(&mut sheet);
+    let window = window::choose(&points, &history.waits, options.end, clock);
+    Chart { history, points, clock, window, end: options.end }.draw(&mut sheet);
     sheet.finish()
 }
 
@@ -43,25 +46,31 @@ struct Chart<'a> {
     points: Vec<&'a TicketPoint>,
     clock: Clock,
     window: Window,
+    end: Option<u64>,
 }
 
 impl Chart<'_> {
     fn draw(&self, sheet: &mut Sheet) {
-        let left = MARGIN + sheet.small() * 4.6;
-        let ends = (left, sheet.right() - sheet.small() * 1.2);
+        let most = self.points.iter().map(|p| p.next.max(p.owner)).max().unwrap_or(0);
+        let widest = font::width(&count(u64::from(most)), sheet.small());
+        let ends = (MARGIN + sheet.small() * 1.6 + widest, sheet.right() - sheet.small() * 1.2);
         let (lo, hi) = self.window.shown;
         let (lo, hi) = (self.window.relative(lo), self.window.relative(hi));
         let axis = Axis::new(Spread::Linear, (lo, hi), ends);
         let lanes = Lanes::new(&self.points, &self.history.waits, self.window.shown);
         self.legend(sheet, &lanes);
-        let (unit, size) = self.clock.unit(lo.abs().max(hi.abs()));
-        let ticks = axis.number_ticks(size, self.clock == Clock::new(0), sheet.small());
-        let top = sheet.y + 4.0 + 2.0 * sheet.badge_radius();
-        let middle = self.draw_steps(sheet, &axis, &ticks, top, sheet.size * 9.0);
-        let bottom = lanes.draw(sheet, &axis, &ticks, middle + 6.0, &self.window);
+        let (unit, length) = self.clock.unit(lo.abs().max(hi.abs()));
+        let ticks = axis.number_ticks(length, self.clock == Clock::new(0), sheet.small());
+        let badges = self.anomalies().next().map_or(0.0, |_| 2.0 * sheet.badge_radius());
+        let top = sheet.y + 6.0 + badges;
+        let middle = top + sheet.size * 9.0;
+        let bottom = middle + 6.0 + lanes.height(sheet.small());
+        sheet.grid(&axis, &ticks, top, bottom);
         self.draw_damage(sheet, &axis, top, bottom);
+        self.draw_steps(sheet, &axis, (top, middle));
+        lanes.draw(sheet, &axis, middle + 6.0, &self.window);
         sheet.y = sheet.x_axis(&axis, &ticks, bottom);
-        let since = if self.window.damage { "the damage" } else { "the first write" };
+        let since = self.window.focus.name();
         sheet.y = sheet.x_title(&axis, &format!("time since {since} ({unit})"), sheet.y) + 4.0;
         if self.window.overview {
             self.overview(sheet, ends);
@@ -101,17 +110,8 @@ impl Chart<'_> {
         sheet.legend(&entries);
     }
 
-    /// The panel of steps; gives the height of its lower edge.
-    fn draw_steps(
-        &self,
-        sheet: &mut Sheet,
-        axis: &Axis,
-        ticks: &[Tick],
-        top: f64,
-        height: f64,
-    ) -> f64 {
-        let bottom = top + height;
-        sheet.grid(axis, ticks, top, bottom);
+    /// The panel of steps.
+    fn draw_steps(&self, sheet: &mut Sheet, axis: &Axis, (top, bottom): (f64, f64)) {
         let range = steps::range(&self.points, self.window.values(axis));
         let scale = steps::Scale::new(range, top, bottom);
         scale.draw_axis(sheet, axis);
@@ -122,36 +122,64 @@ impl Chart<'_> {
         let (next, owner) = (of(|p| p.next), of(|p| p.owner));
         steps::fill_between(sheet, &owner, &next, QUEUE);
         steps::fill_between(sheet, &next, &owner, DAMAGE.faded(0.3));
-        steps::draw(sheet, &next, 4.2, NEXT);
+        // Owner runs inside of Next where they are equal.
+        steps::draw(sheet, &next, if next.len() > 100 { 3.0 } else { 4.2 }, NEXT);
         steps::draw(sheet, &owner, 1.8, OWNER);
         sheet.line((axis.left, bottom), (axis.right, bottom), 1.0, SOFT);
         sheet.line((axis.left, top), (axis.left, bottom), 1.0, SOFT);
         sheet.text_upwards((MARGIN + sheet.small() * 0.5, (top + bottom) / 2.0), "ticket");
-        bottom
     }
 
     fn anomalies(&self) -> impl Iterator<Item = &TicketPoint> {
         self.points.iter().copied().filter(|p| p.anomaly.is_some())
     }
 
-    /// A line and a number at each write that broke the lock.
+    /// A line, a number and the culprit at each write that broke the lock.
     fn draw_damage(&self, sheet: &mut Sheet, axis: &Axis, top: f64, bottom: f64) {
         let r = sheet.badge_radius();
-        let mut free = f64::NEG_INFINITY;
-        for (i, point) in self.anomalies().take(MOST_NOTES).enumerate() {
-            let at = self.window.relative(point.at);
-            if !axis.contains(at) {
-                continue;
-            }
-            let x = axis.x(at);
-            let width = if i == 0 { 1.6 } else { 0.9 };
-            sheet.dashed((x, top - 3.0), (x, bottom), width, DAMAGE, Dash::Dashed);
+        let inside = |p: &&TicketPoint| axis.contains(self.window.relative(p.at));
+        let broken: Vec<_> = self.anomalies().take(MOST_NOTES).collect();
+        let (mut free, mut places) = (axis.left, Vec::new());
+        for (i, point) in broken.iter().copied().enumerate().filter(|(_, p)| inside(p)) {
+            let x = axis.x(self.window.relative(point.at));
+            sheet.dashed(
+                (x, top - 3.0),
+                (x, bottom),
+                if i == 0 { 1.6 } else { 0.9 },
+                DAMAGE,
+                Dash::Dashed,
+            );
             let place = x.max(free);
-            if place > x {
-                sheet.line((x, top - 3.0), (place, top - 3.0), 0.9, DAMAGE);
-            }
+            sheet.line((x, top - 3.0), (place, top - 3.0), 0.9, DAMAGE);
             sheet.badge((place, top - 3.0 - r), i + 1, DAMAGE);
             free = place + 2.0 * r + 2.0;
+            places.push((place, point));
+        }
+        self.name_damage(sheet, &places, top - 3.0 - r);
+    }
+
+    /// Names who did the damage beside its number, right or left of it, where there is room.
+    fn name_damage(&self, sheet: &mut Sheet, places: &[(f64, &TicketPoint)], y: f64) {
+        let size = sheet.small();
+        let gap = sheet.badge_radius() + 4.0;
+        let mut free = MARGIN;
+        for (i, (place, point)) in places.iter().enumerate() {
+            let end = places.get(i + 1).map_or(sheet.right(), |next| next.0 - gap);
+            let cpu = format!("CPU {}", point.cpu);
+            let forms = [format!("{} on {cpu}", point.function), point.function.clone(), cpu];
+            let place_of = |text: String| {
+                let width = font::width(&text, size);
+                if place + gap + width <= end {
+                    Some((place + gap, text, Align::Left))
+                } else if free + width <= place - gap {
+                    Some((place - gap, text, Align::Right))
+                } else {
+                    None
+                }
+            };
+            let Some((at, text, align)) = forms.into_iter().find_map(place_of) else { continue };
+            sheet.text((at, y), &text, Letters { size, align, color: DAMAGE });
+            free = if align == Align::Left { at + font::width(&text, size) } else { place + gap };
         }
     }
 
@@ -165,11 +193,12 @@ impl Chart<'_> {
         let axis = Axis::new(Spread::SymLog { threshold }, (lo, hi), ends);
         let ticks = axis.decade_ticks(self.clock, sheet.small());
         let top = sheet.y + 8.0;
-        let height = sheet.size * 4.5;
+        let bottom = top + sheet.size * 4.5;
         let shade = (axis.x(from), axis.x(to));
-        sheet.rect((shade.0, top), (shade.1, top + height), SOFT.faded(0.16));
-        let bottom = self.draw_steps(sheet, &axis, &ticks, top, height);
+        sheet.rect((shade.0, top), (shade.1, bottom), SOFT.faded(0.16));
+        sheet.grid(&axis, &ticks, top, bottom);
         sheet.damage_line(axis.x(0.0), top, bottom);
+        self.draw_steps(sheet, &axis, (top, bottom));
         sheet.y = sheet.x_axis(&axis, &ticks, bottom);
         let title = format!(
             "whole history (logarithmic beyond ±{}; shaded: shown above)",
@@ -181,12 +210,10 @@ impl Chart<'_> {
     fn notes(&self, sheet: &mut Sheet, lanes: &Lanes) {
         let anomalies: Vec<_> = self.anomalies().collect();
         for (i, point) in anomalies.iter().take(MOST_NOTES).enumerate() {
-            let at = self.clock.offset(self.window.relative(point.at));
-            let text = format!("{}, cycle {}: {}", at, count(point.at), anomaly(point));
-            let text = if i == 0 && self.window.damage {
-                format!("cycle {}: {}", count(point.at), anomaly(point))
-            } else {
-                text
+            let cycle = count(point.at);
+            let text = match self.window.relative(point.at) {
+                0.0 => format!("cycle {cycle}: {}", anomaly(point)),
+                at => format!("{}, cycle {cycle}: {}", self.clock.offset(at), anomaly(point)),
             };
             sheet.note(i + 1, &text, DAMAGE);
         }
@@ -202,12 +229,50 @@ impl Chart<'_> {
             "write in between that was not recorded",
             "writes in between that were not recorded",
         );
+        sheet.y += 2.0;
+        self.starved(sheet);
         if let Some(last) = self.points.last() {
             let word = u32::from(last.next) << 16 | u32::from(last.owner);
             let text =
                 format!("At the end: word 0x{word:08x} (Next {}, Owner {})", last.next, last.owner);
-            sheet.y += 2.0;
             sheet.paragraph(&text, sheet.small(), INK);
+        }
+    }
+
+    /// The tickets that are never served: each, or all in one sentence if they are many.
+    fn starved(&self, sheet: &mut Sheet) {
+        let starved: Vec<_> = self.history.waits.iter().filter(|w| w.until.is_none()).collect();
+        let Some(first) = starved.iter().map(|w| w.from).min() else { return };
+        let size = sheet.small();
+        if starved.len() > MOST_STARVED {
+            let mut cpus: Vec<u32> = starved.iter().map(|w| w.cpu).collect();
+            cpus.sort_unstable();
+            cpus.dedup();
+            let (n, cpus) = (starved.len() as u64, format::cpus(&cpus));
+            let text = format!(
+                "Never served: {} tickets of {cpus}, the first since {}",
+                count(n),
+                self.since(first)
+            );
+            return sheet.paragraph(&text, size, INK);
+        }
+        for wait in starved {
+            let since = self.since(wait.from);
+            let text =
+                format!("Never served: CPU {}, ticket {}, since {since}", wait.cpu, wait.ticket);
+            sheet.paragraph(&text, size, INK);
+        }
+    }
+
+    /// An instant, and how long before the end of the run it is, if that is known.
+    fn since(&self, at: u64) -> String {
+        let cycle = format!("cycle {}", count(at));
+        match self.end.filter(|end| *end > at) {
+            None => cycle,
+            Some(end) => {
+                let length = self.clock.span((end - at) as f64);
+                format!("{cycle} ({length} until the end of the run)")
+            }
         }
     }
 }
@@ -221,10 +286,4 @@ fn anomaly(point: &TicketPoint) -> String {
         (false, "") => format!("CPU {}: {text}", point.cpu),
         (false, function) => format!("{function} on CPU {}: {text}", point.cpu),
     }
-}
-
-/// Right-aligned text of an axis.
-fn label(sheet: &mut Sheet, at: (f64, f64), text: &str) {
-    let letters = Letters { size: sheet.small(), align: Align::Right, color: INK };
-    sheet.text(at, text, letters);
 }

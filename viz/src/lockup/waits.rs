@@ -48,7 +48,8 @@ pub(super) fn dash(kind: WaitKind) -> Dash {
     match kind {
         WaitKind::TicketLock => Dash::Solid,
         WaitKind::IpiAck => Dash::Dashed,
-        WaitKind::Completion | WaitKind::RunQueue => Dash::Dotted,
+        WaitKind::Completion => Dash::Dotted,
+        WaitKind::RunQueue => Dash::Sparse,
     }
 }
 

@@ -1,6 +1,7 @@
 //! From rows of a sweep to bands of one outcome, and to the parts that need enlarging.
 
 use crate::axis::Axis;
+use crate::format;
 use scenarios::timeline::SweepRow;
 
 /// A band narrower than this on the whole axis is shown enlarged, in CSS pixels.
@@ -35,12 +36,10 @@ impl Class {
 
     /// The finding, the word and the CPUs.
     pub(super) fn full_name(&self) -> String {
-        let cpus = crate::format::cpus(&self.cpus);
-        let cpus = if self.cpus.is_empty() { String::new() } else { format!(" on {cpus}") };
-        match self.word {
-            Some(word) => format!("{}{cpus}, lock word 0x{word:08x}", self.finding),
-            None => format!("{}{cpus}", self.finding),
+        if self.cpus.is_empty() {
+            return self.name();
         }
+        format!("{} on {}", self.name(), format::cpus(&self.cpus))
     }
 }
 
@@ -124,7 +123,7 @@ pub(super) fn zooms(bands: &[Band], whole: &Axis) -> Vec<(f64, f64)> {
     for band in bands.iter().filter(|b| (b.to - b.from) * scale < NARROW) {
         match clusters.last_mut() {
             Some((_, to, n)) if (band.from - *to) * scale < TOGETHER => {
-                (*to, *n) = (band.to, *n + 1)
+                (*to, *n) = (band.to, *n + 1);
             }
             _ => clusters.push((band.from, band.to, 1)),
         }

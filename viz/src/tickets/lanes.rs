@@ -1,10 +1,9 @@
 //! A lane for each CPU: when it waited, had the lock, and wrote the word.
 
-use super::label;
 use super::window::Window;
-use crate::axis::{Axis, Tick};
+use crate::axis::Axis;
 use crate::font;
-use crate::palette::{Color, DAMAGE, HOLDS, INK, SOFT, WAITS};
+use crate::palette::{Color, DAMAGE, HOLDS, INK, SOFT, WAITS, WHITE};
 use crate::picture::Align;
 use crate::sheet::{Letters, MARGIN, Mark, Sheet};
 use scenarios::timeline::{TicketPoint, TicketWait, TicketWrite};
@@ -15,6 +14,9 @@ const MOST_LANES: usize = 48;
 const ROOMY: usize = 10;
 /// Up to so many writes, each is marked.
 const MOST_MARKS: usize = 160;
+
+/// Bars whose ends are closer than this are drawn as one, in CSS pixels.
+const PLACE: f64 = 1.5;
 
 /// What a bar in a lane says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,23 +122,24 @@ impl<'a> Lanes<'a> {
         self.lanes.iter().flat_map(|l| &l.writes).any(|p| mark(p.write) == wanted)
     }
 
-    /// Draws the lanes from `top` down; gives the height of their lower edge.
-    pub(super) fn draw(
-        &self,
-        sheet: &mut Sheet,
-        axis: &Axis,
-        ticks: &[Tick],
-        top: f64,
-        window: &Window,
-    ) -> f64 {
-        let small = sheet.small();
-        let height = match self.lanes.len() {
+    fn lane_height(&self, small: f64) -> f64 {
+        match self.lanes.len() {
             0..=ROOMY => small * 2.5,
             11..=24 => small * 1.4,
             _ => small * 1.05,
-        };
-        let bottom = top + height * self.lanes.len() as f64;
-        sheet.grid(axis, ticks, top, bottom);
+        }
+    }
+
+    /// Height of all lanes.
+    pub(super) fn height(&self, small: f64) -> f64 {
+        self.lane_height(small) * self.lanes.len() as f64
+    }
+
+    /// Draws the lanes from `top` down.
+    pub(super) fn draw(&self, sheet: &mut Sheet, axis: &Axis, top: f64, window: &Window) {
+        let small = sheet.small();
+        let height = self.lane_height(small);
+        let bottom = top + self.height(small);
         for (i, lane) in self.lanes.iter().enumerate() {
             let y = top + i as f64 * height;
             if i % 2 == 1 {
@@ -148,7 +151,6 @@ impl<'a> Lanes<'a> {
             sheet.line((axis.left, top), (axis.left, bottom), 1.0, SOFT);
             sheet.text_upwards((MARGIN + small * 0.5, (top + bottom) / 2.0), "CPU");
         }
-        bottom
     }
 
     fn draw_lane(
@@ -163,9 +165,12 @@ impl<'a> Lanes<'a> {
         let roomy = self.lanes.len() <= ROOMY;
         let middle = if roomy { y + height - small * 0.8 } else { y + height / 2.0 };
         let half = if roomy { small * 0.5 } else { height * 0.34 };
-        label(sheet, (axis.left - 5.0, middle), &lane.cpu.to_string());
-        for bar in &lane.bars {
+        sheet.name_of((axis.left - 5.0, middle), &lane.cpu.to_string(), INK);
+        for bar in seen(&lane.bars, axis, window) {
             draw_bar(sheet, axis, bar, (middle, half), window);
+            if roomy || bar.state == State::Starved {
+                draw_ticket(sheet, axis, bar, (middle, half), window);
+            }
         }
         if !self.shows_marks() {
             return;
@@ -192,38 +197,63 @@ fn name(sheet: &mut Sheet, axis: &Axis, point: &TicketPoint, (x, y): (f64, f64),
     if left > x + 2.0 || left + width > axis.right + 1.0 {
         return free;
     }
-    sheet.text((left, y), &text, Letters { size, align: Align::Left, color: INK });
+    let middle = left + width / 2.0;
+    let half = font::set_width(&text, size) / 2.0;
+    sheet.rect((middle - half, y - size * 0.5), (middle + half, y + size * 0.4), WHITE.faded(0.85));
+    sheet.text((middle, y), &text, Letters { size, align: Align::Middle, color: INK });
     left + width + size * 0.7
 }
 
+/// Left and right end of a bar on the sheet; one of no length is still seen.
+fn extent(axis: &Axis, bar: &Bar, window: &Window) -> (f64, f64) {
+    let x = |t: u64| axis.x(window.relative(t));
+    let from = x(bar.from);
+    (from, bar.until.map_or(axis.right, x).max(from + 1.0))
+}
+
+/// The bars without those that lie in the same place as one before them in the same state.
+fn seen<'a>(bars: &'a [Bar], axis: &Axis, window: &Window) -> Vec<&'a Bar> {
+    let mut kept: Vec<&Bar> = Vec::new();
+    let mut ends = [(f64::NEG_INFINITY, f64::NEG_INFINITY); 3];
+    for bar in bars {
+        let (from, to) = extent(axis, bar, window);
+        let end = &mut ends[bar.state as usize];
+        if from - end.0 >= PLACE || to - end.1 >= PLACE {
+            *end = (from, to);
+            kept.push(bar);
+        }
+    }
+    kept
+}
+
 fn draw_bar(sheet: &mut Sheet, axis: &Axis, bar: &Bar, (y, half): (f64, f64), window: &Window) {
-    let from = axis.x(window.relative(bar.from));
-    let shown = bar.until.filter(|t| window.relative(*t) <= axis.hi);
-    let to = shown.map_or(axis.right, |t| axis.x(window.relative(t)));
-    let (color, ink) = match bar.state {
-        State::Waits => (WAITS, INK),
-        State::Holds => (HOLDS, crate::palette::WHITE),
-        State::Starved => (DAMAGE, crate::palette::WHITE),
+    let (from, to) = extent(axis, bar, window);
+    let color = match bar.state {
+        State::Waits => WAITS,
+        State::Holds => HOLDS,
+        State::Starved => DAMAGE,
     };
-    // A hold of no length is still seen.
-    let to = to.max(from + 1.0);
     sheet.rect((from, y - half), (to, y + half), color);
     if bar.state == State::Starved {
         let tip = to + half * 1.3;
         sheet.polygon(&[(to, y - half * 1.4), (tip, y), (to, y + half * 1.4)], color);
     }
+}
+
+/// Writes which ticket a bar is about, if there is room in it.
+fn draw_ticket(sheet: &mut Sheet, axis: &Axis, bar: &Bar, (y, half): (f64, f64), window: &Window) {
+    let (from, to) = extent(axis, bar, window);
     let size = (half * 1.7).min(sheet.small() * 0.9);
-    if size < 8.0 || bar.state == State::Holds {
-        return;
-    }
-    let words = match bar.state {
-        State::Starved => [format!("ticket {}: never served", bar.ticket), "never".into()],
-        _ => [format!("ticket {}", bar.ticket), bar.ticket.to_string()],
+    let ticket = format!("ticket {}", bar.ticket);
+    let (words, color) = match bar.state {
+        State::Starved => (vec![format!("{ticket}: never served"), "never served".into()], WHITE),
+        State::Waits => (vec![ticket, bar.ticket.to_string()], INK),
+        State::Holds => (vec![ticket, bar.ticket.to_string()], WHITE),
     };
     // Clear of the mark of the write at its start.
     let start = from + half * 1.4;
     if let Some(text) = words.iter().find(|w| start + font::width(w, size) + 3.0 <= to) {
-        sheet.text((start, y), text, Letters { size, align: Align::Left, color: ink });
+        sheet.text((start, y), text, Letters { size, align: Align::Left, color });
     }
 }
 

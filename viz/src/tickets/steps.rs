@@ -1,9 +1,8 @@
 //! Lines that go up and down in steps.
 
-use super::label;
 use crate::axis::Axis;
 use crate::format::count;
-use crate::palette::{Color, GRID};
+use crate::palette::{Color, GRID, INK};
 use crate::sheet::Sheet;
 use scenarios::timeline::TicketPoint;
 
@@ -51,7 +50,7 @@ impl Scale {
             let Ok(value) = u16::try_from(ticket) else { break };
             let y = self.y(value);
             sheet.line((axis.left, y), (axis.right, y), 0.6, GRID);
-            label(sheet, (axis.left - 5.0, y), &count(u64::from(ticket)));
+            sheet.name_of((axis.left - 5.0, y), &count(u64::from(ticket)), INK);
         }
     }
 }

@@ -6,17 +6,38 @@ use scenarios::timeline::{TicketPoint, TicketWait, TicketWrite};
 
 /// Writes this close to one that is shown are of the same burst, in seconds.
 const BURST_SECONDS: f64 = 2e-6;
-/// Writes shown at most before and after those that broke the lock.
+/// Writes shown at most before and after the one that matters.
 const MOST_BEFORE: usize = 6;
 const MOST_AFTER: usize = 8;
+
+/// What a history is about; time is counted from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Focus {
+    /// A write broke the lock.
+    Damage,
+    /// A ticket was drawn that is never served.
+    Starved,
+    /// Nothing special: from the first write.
+    Whole,
+}
+
+impl Focus {
+    /// What time is counted from, in words.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Focus::Damage => "the damage",
+            Focus::Starved => "the ticket was drawn that is never served",
+            Focus::Whole => "the first write",
+        }
+    }
+}
 
 /// What the panels show; instants are cycles.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Window {
+    pub(super) focus: Focus,
     /// Where time is counted from.
     pub(super) origin: u64,
-    /// Whether the origin is a write that broke the lock.
-    pub(super) damage: bool,
     /// The part shown on a linear axis.
     pub(super) shown: (u64, u64),
     /// The whole history.
@@ -52,53 +73,65 @@ fn damage(points: &[&TicketPoint]) -> Option<usize> {
     init.or_else(|| points.iter().position(broke))
 }
 
-/// The window onto a history whose points are in order of time; points or waits must not be empty.
-pub(super) fn choose(points: &[&TicketPoint], waits: &[TicketWait], clock: Clock) -> Window {
-    let instants = points
-        .iter()
-        .map(|p| p.at)
-        .chain(waits.iter().flat_map(|w| [w.from, w.until.unwrap_or(w.from)]));
+/// The window onto a history whose points are in order of time, of a run that lasted to `end` if
+/// that is known; points or waits must not be empty.
+pub(super) fn choose(
+    points: &[&TicketPoint],
+    waits: &[TicketWait],
+    end: Option<u64>,
+    clock: Clock,
+) -> Window {
+    let ends = waits.iter().flat_map(|w| [w.from, w.until.unwrap_or(w.from)]);
+    let instants = points.iter().map(|p| p.at).chain(ends);
     let (first, last) = instants.fold((u64::MAX, 0), |(a, b), t| (a.min(t), b.max(t)));
-    let whole = padded((first.min(last), last), 0.02, first.min(last));
-    let Some(at) = damage(points) else {
-        return Window { origin: first, damage: false, shown: whole, whole, overview: false };
+    let starved = || waits.iter().filter(|w| w.until.is_none()).map(|w| w.from);
+    let (focus, origin) = match (damage(points), starved().min()) {
+        (Some(at), _) => (Focus::Damage, points[at].at),
+        (None, Some(from)) => (Focus::Starved, from),
+        (None, None) => (Focus::Whole, first),
     };
+    if focus == Focus::Whole {
+        let whole = padded((first, last), 0.02, 0.02);
+        return Window { focus, origin, shown: whole, whole, overview: false };
+    }
     let burst = clock.cycles(BURST_SECONDS) as u64;
-    let (a, b) = around(points, at, burst);
-    let reach = |t: u64| t.saturating_sub(points[b].at) <= burst;
-    let starved = waits.iter().filter(|w| w.until.is_none() && reach(w.from)).map(|w| w.from);
-    let end = starved.fold(points[b].at, u64::max);
-    let start = points[a].at;
-    let shown = padded((start, end), 0.08, 0);
+    let (a, b) = around(points, origin, burst);
+    let late = starved().filter(|t| t.saturating_sub(b) <= burst);
+    let b = late.fold(b, u64::max);
+    // A bar that never ends needs room for what it says.
+    let room = if starved().any(|t| t <= b) { 0.4 } else { 0.08 };
+    let shown = padded((a, b), 0.08, room);
+    let whole = (first.min(shown.0), last.max(end.unwrap_or(0)).max(shown.1));
     let overview = whole.1 - whole.0 > 2 * (shown.1 - shown.0);
-    let shown = if overview { shown } else { whole };
-    Window { origin: points[at].at, damage: true, shown, whole, overview }
+    Window { focus, origin, shown: if overview { shown } else { whole }, whole, overview }
 }
 
-/// First and last write of the burst around the damage.
-fn around(points: &[&TicketPoint], at: usize, burst: u64) -> (usize, usize) {
-    let close = |i: usize| points[i + 1].at - points[i].at <= burst;
-    let mut a = at;
-    while a > 0 && at - a < MOST_BEFORE && close(a - 1) {
-        a -= 1;
-    }
-    let mut b = at;
-    let mut after = 0;
-    while b + 1 < points.len() && after < MOST_AFTER && close(b) {
-        b += 1;
-        // Writes that break the lock further don't count: the damage is shown whole.
-        after += usize::from(points[b].anomaly.is_none());
-        if b - at > 4 * MOST_AFTER {
+/// First and last write of the burst around the write at `origin`.
+fn around(points: &[&TicketPoint], origin: u64, burst: u64) -> (u64, u64) {
+    let at = points.partition_point(|p| p.at < origin);
+    let mut a = origin;
+    for point in points[..at].iter().rev().take(MOST_BEFORE) {
+        if a - point.at > burst {
             break;
         }
+        a = point.at;
+    }
+    let (mut b, mut sound) = (origin, 0);
+    // Writes that break the lock further don't count up to a limit: the damage is shown whole.
+    for point in points[at..].iter().take(4 * MOST_AFTER) {
+        if point.at - b > burst || sound > MOST_AFTER {
+            break;
+        }
+        sound += usize::from(point.anomaly.is_none());
+        b = point.at;
     }
     (a, b)
 }
 
-/// The span with some room on both sides, not before `least`.
-fn padded((a, b): (u64, u64), share: f64, least: u64) -> (u64, u64) {
-    let room = (((b - a) as f64 * share) as u64).max(10);
-    (a.saturating_sub(room).max(least), b.saturating_add(room))
+/// The span with shares of it added as room before and after.
+fn padded((a, b): (u64, u64), before: f64, after: f64) -> (u64, u64) {
+    let room = |share: f64| (((b - a) as f64 * share) as u64).max(10);
+    (a.saturating_sub(room(before)), b.saturating_add(room(after)))
 }
 
 #[cfg(test)]
@@ -110,8 +143,9 @@ mod tests {
         TicketPoint { at, cpu: 0, function: "f".into(), write, next: 0, owner: 0, anomaly }
     }
 
-    fn clock() -> Clock {
-        Clock::new(1_000_000_000)
+    fn window(points: &[TicketPoint], waits: &[TicketWait], end: Option<u64>) -> Window {
+        let points: Vec<&TicketPoint> = points.iter().collect();
+        choose(&points, waits, end, Clock::new(1_000_000_000))
     }
 
     #[test]
@@ -121,9 +155,8 @@ mod tests {
             point(200, TicketWrite::Init, true),
             point(300, TicketWrite::Serve, true),
         ];
-        let window = choose(&points.iter().collect::<Vec<_>>(), &[], clock());
-        assert!(window.damage);
-        assert_eq!(window.origin, 200);
+        let window = window(&points, &[], None);
+        assert_eq!((window.focus, window.origin), (Focus::Damage, 200));
     }
 
     #[test]
@@ -133,9 +166,8 @@ mod tests {
             point(1_000_000_000, TicketWrite::Take, false),
             point(1_000_000_050, TicketWrite::Init, true),
             point(1_000_000_080, TicketWrite::Serve, true),
-            point(61_000_000_000, TicketWrite::Take, false),
         ];
-        let window = choose(&points.iter().collect::<Vec<_>>(), &[], clock());
+        let window = window(&points, &[], Some(61_000_000_000));
         assert!(window.overview);
         assert!(window.shown.0 < 1_000_000_000 && window.shown.1 < 1_000_000_200);
         assert!(window.whole.0 <= 1_000 && window.whole.1 >= 61_000_000_000);
@@ -144,16 +176,25 @@ mod tests {
     #[test]
     fn a_sound_history_is_shown_whole_from_its_first_write() {
         let points = [point(500, TicketWrite::Take, false), point(900, TicketWrite::Serve, false)];
-        let window = choose(&points.iter().collect::<Vec<_>>(), &[], clock());
-        assert!(!window.damage && !window.overview);
-        assert_eq!(window.origin, 500);
-        assert!(window.shown.1 >= 900);
+        let window = window(&points, &[], Some(10_000_000_000));
+        assert_eq!((window.focus, window.origin, window.overview), (Focus::Whole, 500, false));
+        assert!(window.shown.1 >= 900 && window.shown.1 < 2_000);
+    }
+
+    #[test]
+    fn a_ticket_that_is_never_served_is_the_focus() {
+        let points =
+            [point(500, TicketWrite::Take, false), point(8_000_000, TicketWrite::Take, false)];
+        let wait = TicketWait { cpu: 1, ticket: 1, from: 8_000_000, until: None };
+        let window = window(&points, &[wait], None);
+        assert_eq!((window.focus, window.origin), (Focus::Starved, 8_000_000));
+        assert!(window.overview && window.shown.0 > 7_000_000);
     }
 
     #[test]
     fn waits_alone_make_a_window() {
         let wait = TicketWait { cpu: 1, ticket: 0, from: 10, until: None };
-        let window = choose(&[], &[wait], clock());
+        let window = window(&[], &[wait], None);
         assert!(window.shown.0 <= 10 && window.shown.1 > 10);
     }
 }

@@ -18,9 +18,11 @@ const LOCK: &str = "mpt2sas_ioc[0].ctl_cmds.done.wait.lock";
 
 /// All sample pictures with their names.
 pub(crate) fn pictures(options: &Options) -> Vec<(&'static str, Picture)> {
+    let until_panic = Options { end: Some(PANIC), ..options.clone() };
     vec![
-        ("tickets-mpt2sas", draw_tickets(&corrupted_lock(), CLOCK, options)),
+        ("tickets-mpt2sas", draw_tickets(&corrupted_lock(), CLOCK, &until_panic)),
         ("tickets-fair", draw_tickets(&fair_lock(24, 400), CLOCK, options)),
+        ("tickets-storm", draw_tickets(&broken_storm(), CLOCK, &until_panic)),
         ("tickets-ab-ba", draw_tickets(&never_released(), CLOCK, options)),
         ("tickets-empty", draw_tickets(&TicketHistory::default(), CLOCK, options)),
         ("lockup-mpt2sas", draw_lockup(&mpt2sas_lockup(24), options)),
@@ -29,6 +31,7 @@ pub(crate) fn pictures(options: &Options) -> Vec<(&'static str, Picture)> {
         ("lockup-empty", draw_lockup(&Propagation::default(), options)),
         ("sweep-mpt2sas", draw_sweep(&latency_sweep(10_000), options)),
         ("sweep-needle", draw_sweep(&needle_sweep(), options)),
+        ("sweep-windows", draw_sweep(&two_windows_sweep(), options)),
         ("sweep-coarse", draw_sweep(&coarse_sweep(), options)),
         ("sweep-empty", draw_sweep(&SweepTable::default(), options)),
     ]
@@ -110,6 +113,27 @@ pub(crate) fn fair_lock(cpus: u32, rounds: u16) -> TicketHistory {
     history
 }
 
+/// A contended lock that is initialised under way: all who draw a ticket later wait for ever.
+pub(crate) fn broken_storm() -> TicketHistory {
+    let mut history = fair_lock(24, 3_000);
+    let damage = 1_000_000 + 1_500 * 275 + 100;
+    history.points.retain(|p| p.at < damage);
+    history.waits.retain(|w| w.from < damage);
+    for wait in &mut history.waits {
+        wait.until = wait.until.filter(|t| *t < damage);
+    }
+    history.points.push(broken(
+        point(damage, 23, "spin_lock_init", TicketWrite::Init, (0, 0)),
+        "initialised while 23 CPUs wait for it",
+    ));
+    for (i, cpu) in (0..6).enumerate() {
+        let drawn = i as u16;
+        let at = damage + 400 + 90 * i as u64;
+        history.points.push(point(at, cpu + 20, "_spin_lock", TicketWrite::Take, (drawn + 1, 0)));
+    }
+    history
+}
+
 /// One lock of a deadlock: taken and waited for, never released.
 pub(crate) fn never_released() -> TicketHistory {
     use TicketWrite::Take;
@@ -175,7 +199,7 @@ pub(crate) fn mpt2sas_lockup(count: u32) -> Propagation {
             18 => (DAMAGE + 168, Activity::SpinIrqsOff),
             3 => (DAMAGE + 2_050_000, Activity::WaitIpiAck),
             19 => (DAMAGE + 2_930_000, Activity::SpinIrqsOn),
-            _ => (DAMAGE + 1_000_000 + later * later / 4_000, Activity::SpinIrqsOn),
+            _ => (DAMAGE + 3_100_000 + later * later / 4_000, Activity::SpinIrqsOn),
         };
         let mut spans = busy(cpu, start, since.min(DAMAGE - 60_000));
         if cpu == 5 {
@@ -256,6 +280,17 @@ pub(crate) fn needle_sweep() -> SweepTable {
         _ => row(v, "ok", None),
     };
     table(Some(CLOCK), (0..1_000_000).map(outcome).collect())
+}
+
+/// Two narrow windows far from each other, one of them split.
+pub(crate) fn two_windows_sweep() -> SweepTable {
+    let outcome = |v| match v {
+        20_000..=20_039 => row(v, "lost-completion", None),
+        20_040..=20_051 => row(v, "hard-lockup", Some(0x0001_0001)),
+        150_000..=150_003 | 150_010..=150_012 => row(v, "soft-lockup", None),
+        _ => row(v, "ok", None),
+    };
+    table(Some(CLOCK), (0..200_000).map(outcome).collect())
 }
 
 /// Few runs over a plain number, of many kinds.
