@@ -109,6 +109,8 @@ pub struct Unit {
     /// True while an instruction has started and not completed: it completes before an interrupt
     /// is taken.
     pub restarting: bool,
+    /// Devices that watch the instruction at RIP have been told that it was reached.
+    pub announced: bool,
     /// Interrupt shadow.
     pub shadow: Shadow,
     /// An NMI is latched.
@@ -168,6 +170,7 @@ impl Core {
             limit: Cycle::NEVER,
             attention: false,
             restarting: false,
+            announced: false,
             shadow: Shadow::default(),
             nmi_pending: false,
             nmi_blocked: false,

@@ -132,6 +132,7 @@ impl Core {
         self.unit.clock += u64::from(cost);
         self.unit.instructions += 1;
         self.unit.restarting = false;
+        self.unit.announced = false;
     }
 
     /// The instruction did not complete: it faults, waits, or is unknown.
@@ -140,6 +141,7 @@ impl Core {
             Stall::Wait => self.unit.restarting = true,
             Stall::Fault(exception) => {
                 self.unit.restarting = false;
+                self.unit.announced = false;
                 self.raise(exception, parts);
             }
             Stall::Unimplemented => {
@@ -335,7 +337,8 @@ fn decode(
         match parts.code.decode(scratch.page, addr, rip, parts.ram, &parts.spec.costs, watched)? {
             Lookup::Op(op) => op,
             Lookup::Triggering(op) => {
-                if !core.unit.restarting {
+                // Once, even if the instruction then has to wait and start again.
+                if !std::mem::replace(&mut core.unit.announced, true) {
                     fire_triggers(core, parts, rip);
                 }
                 op
