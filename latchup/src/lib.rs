@@ -46,9 +46,7 @@ pub use scenarios::image::Image;
 pub use scenarios::investigate::Investigation;
 pub use scenarios::load::{Files, Loaded, PlacedVariable, bare_image};
 pub use scenarios::report::Report;
-pub use scenarios::simulation::{
-    NoFiles, RestoreError, RunOptions, Simulation, SimulationError,
-};
+pub use scenarios::simulation::{NoFiles, RestoreError, RunOptions, Simulation, SimulationError};
 pub use scenarios::sweep::{Grid, Param, Sweep, SweepRun};
 pub use scenarios::symbols::SymbolTable;
 pub use sim_core::{Cycle, Hertz};
