@@ -27,6 +27,7 @@ pub mod schema;
 mod script;
 pub mod set_path;
 pub mod simulation;
+pub mod sweep;
 pub mod symbols;
 pub mod tasks;
 pub mod timeline;

@@ -20,6 +20,10 @@
 //! assert_eq!(simulation.investigate(&stop).diagnosis.finding.kind.name(), "ok");
 //! ```
 
+mod snapshot;
+
+pub use snapshot::RestoreError;
+
 use crate::backtrace::Stacks;
 use crate::collect::Collector;
 use crate::diagnosis::StopReason;

@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
@@ -10,6 +10,55 @@ Exit status:
   2  wrong usage, a scenario with mistakes, a file that cannot be read or written
   3  latchup itself failed
 A bare-metal program's exit status is its own: see `latchup run --help`.";
+
+const SWEEP_AFTER: &str = "\
+Examples:
+  latchup sweep case.ron --param devices.ioc0.firmware_latency=0cy..10us:100cy --out sweep
+  latchup sweep case.ron --param 'tasks[0].at=1ms..2ms:10us' --seed 7 --jobs 4
+  latchup sweep case.ron --param machine.cores=2..24 --full
+
+Both ends belong to the range. Durations have units (cy, ns, us, ms, s), plain numbers have none;
+without STEP every cycle or number is run. The folder gets:
+  sweep.csv   value,finding,cpu,lock_word,cause,trace_hash: a row for each run, in ascending order,
+              durations in cycles, written as soon as all rows before it are there
+  sweep.json  what is swept; a different sweep is refused in this folder
+  sweep.svg   the outcomes over the parameter
+A sweep that was interrupted goes on where it was when the same command is given again.
+
+Exit status:
+  0  every value was run
+  2  wrong usage, a scenario with mistakes, a file that cannot be read or written
+  3  latchup itself failed";
+
+const TEST_AFTER: &str = "\
+Examples:
+  latchup test scenarios/catalog
+  latchup test scenarios/catalog/ab-ba.ron --jobs 1
+
+Exit status:
+  0  every scenario ended as it expects
+  1  some did not, or have mistakes, or expect nothing
+  2  wrong usage, no scenario there, a folder that cannot be read
+  3  latchup itself failed";
+
+const CHECK_AFTER: &str = "\
+Examples:
+  latchup check case.ron
+  latchup check scenarios/catalog/*.ron
+
+Exit status:
+  0  no mistakes
+  2  wrong usage, a scenario with mistakes, a file that cannot be read";
+
+const PLOT_AFTER: &str = "\
+Examples:
+  latchup plot result
+  latchup plot sweep --format png --width 800
+
+Exit status:
+  0  drawn
+  2  wrong usage, nothing to draw there, a file that cannot be read or written
+  3  latchup itself failed";
 
 const RUN_AFTER: &str = "\
 Examples:
@@ -47,6 +96,25 @@ pub(crate) enum Command {
     /// standard output, and a write to port 0xF4 ends the run.
     #[command(after_help = RUN_AFTER)]
     Run(RunArgs),
+
+    /// Run a scenario for every value of a range and tabulate what came out.
+    ///
+    /// Every value is a run of its own. A run ends as soon as its outcome is decided (a ticket that
+    /// can never be served, an erased completion), unless --full is given.
+    #[command(after_help = SWEEP_AFTER)]
+    Sweep(SweepArgs),
+
+    /// Run every scenario of a folder and hold it to what it expects.
+    #[command(after_help = TEST_AFTER)]
+    Test(TestArgs),
+
+    /// Look for mistakes in scenarios without running them.
+    #[command(after_help = CHECK_AFTER)]
+    Check(CheckArgs),
+
+    /// Draw the pictures of a run's or a sweep's folder anew.
+    #[command(after_help = PLOT_AFTER)]
+    Plot(PlotArgs),
 }
 
 /// What is simulated.
@@ -94,4 +162,89 @@ pub(crate) struct RunArgs {
     /// this folder; `latchup plot` draws the pictures anew from timeline.json.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    #[command(flatten)]
+    pub(crate) subject: Subject,
+
+    /// The value to sweep and its range.
+    #[arg(long, value_name = "PATH=LO..HI[:STEP]")]
+    pub(crate) param: String,
+
+    /// Runs at the same time; as many as the host has CPUs if left out.
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub(crate) jobs: Option<usize>,
+
+    /// Folder of the results; FILE's name with `-sweep` in the current folder if left out.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Run until the scenario ends, even if the outcome is decided before.
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// A folder of scenarios (*.ron), or one scenario.
+    #[arg(value_name = "DIR")]
+    pub(crate) path: PathBuf,
+
+    /// Runs at the same time; as many as the host has CPUs if left out.
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub(crate) jobs: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Scenarios (.ron) or bare-metal programs (ELF).
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlotArgs {
+    /// A folder that `run --out` or `sweep` wrote.
+    pub(crate) dir: PathBuf,
+
+    /// Format of the pictures.
+    #[arg(long, value_enum, default_value_t = PictureFormat::Svg)]
+    pub(crate) format: PictureFormat,
+
+    /// Width in CSS pixels (1/96 inch); PNG has three pixels for each.
+    #[arg(long, value_name = "PX", default_value_t = 640,
+          value_parser = clap::value_parser!(u32).range(480..=4000))]
+    pub(crate) width: u32,
+}
+
+/// Formats of pictures, as the command line names them.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PictureFormat {
+    Svg,
+    Png,
+}
+
+impl From<PictureFormat> for viz::Format {
+    fn from(format: PictureFormat) -> Self {
+        match format {
+            PictureFormat::Svg => viz::Format::Svg,
+            PictureFormat::Png => viz::Format::Png,
+        }
+    }
+}
+
+impl Subject {
+    /// Changes of the scenario, as `--set` takes them.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let cores = self.cores.map(|cores| format!("machine.cores={cores}"));
+        let seed = self.seed.map(|seed| format!("seed={seed}"));
+        self.sets.iter().cloned().chain(cores).chain(seed).collect()
+    }
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    let number = text.parse().map_err(|_| "write a number from 1 to 1024".to_owned())?;
+    if (1..=1024).contains(&number) { Ok(number) } else { Err("1 to 1024 at a time".to_owned()) }
 }

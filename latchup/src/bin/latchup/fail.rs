@@ -2,12 +2,13 @@
 
 use scenarios::diagnostics::Diagnostics;
 use scenarios::simulation::SimulationError;
+use scenarios::sweep::SweepError;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Exit status of wrong usage and wrong input.
-const WRONG_INPUT: u8 = 2;
+pub(crate) const WRONG_INPUT: u8 = 2;
 /// Exit status if latchup itself failed.
 const INTERNAL: u8 = 3;
 
@@ -32,6 +33,12 @@ pub(crate) enum Failure {
     /// The simulation broke off.
     #[error("the simulation broke off")]
     Simulation(#[from] SimulationError),
+    /// A run of a sweep broke off.
+    #[error(transparent)]
+    Sweep(SweepError),
+    /// The host refuses threads.
+    #[error("cannot start threads")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
     /// A picture could not be drawn.
     #[error("a picture could not be drawn")]
     Picture(#[from] viz::VizError),
@@ -65,9 +72,12 @@ impl Failure {
             | Failure::Read { .. }
             | Failure::Write { .. }
             | Failure::Simulation(SimulationError::Spec(_)) => WRONG_INPUT,
-            Failure::Print(_) | Failure::Simulation(_) | Failure::Picture(_) | Failure::Json(_) => {
-                INTERNAL
-            }
+            Failure::Print(_)
+            | Failure::Simulation(_)
+            | Failure::Sweep(_)
+            | Failure::Threads(_)
+            | Failure::Picture(_)
+            | Failure::Json(_) => INTERNAL,
         }
     }
 
@@ -87,5 +97,14 @@ impl Failure {
 impl From<Diagnostics> for Failure {
     fn from(diagnostics: Diagnostics) -> Self {
         Failure::Refused(Box::new(diagnostics))
+    }
+}
+
+impl From<SweepError> for Failure {
+    fn from(error: SweepError) -> Self {
+        match error {
+            SweepError::Refused(diagnostics) => Failure::Refused(diagnostics),
+            error => Failure::Sweep(error),
+        }
     }
 }

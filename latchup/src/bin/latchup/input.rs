@@ -3,6 +3,7 @@
 use crate::args::Subject;
 use crate::fail::Failure;
 use crate::shell;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use scenarios::document::Document;
 use scenarios::guest::Guest;
 use scenarios::load::{Files, Loaded};
@@ -50,10 +51,8 @@ impl Input {
     /// Reads `subject`'s file and applies the changes of the command line.
     pub(crate) fn read(subject: &Subject) -> Result<Self, Failure> {
         let mut input = Self::open(&subject.file)?;
-        let cores = subject.cores.map(|cores| format!("machine.cores={cores}"));
-        let seed = subject.seed.map(|seed| format!("seed={seed}"));
-        for change in subject.sets.iter().chain(&cores).chain(&seed) {
-            input.document.set(change);
+        for change in subject.changes() {
+            input.document.set(&change);
         }
         Ok(input)
     }
@@ -117,4 +116,9 @@ pub(crate) fn reproduce(subject: &Subject) -> String {
     option("--seed", subject.seed.map(|seed| seed.to_string()));
     option("--until", subject.until.clone());
     shell::join(words)
+}
+
+/// Threads for `jobs` runs at a time; one for each CPU of the host if it is not said.
+pub(crate) fn pool(jobs: Option<usize>) -> Result<ThreadPool, Failure> {
+    Ok(ThreadPoolBuilder::new().num_threads(jobs.unwrap_or(0)).build()?)
 }

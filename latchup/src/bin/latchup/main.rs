@@ -1,13 +1,18 @@
 //! The `latchup` command.
 
 mod args;
+mod check;
 mod fail;
 mod input;
 mod out_dir;
 mod pictures;
+mod plot;
 mod run;
 mod screen;
 mod shell;
+mod sweep;
+mod sweep_files;
+mod test;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -25,6 +30,10 @@ fn main() -> ExitCode {
     let mut screen = Screen::new();
     let result = match &cli.command {
         Command::Run(args) => run::run(args, &mut screen),
+        Command::Sweep(args) => sweep::sweep(args, &mut screen),
+        Command::Test(args) => test::test(args, &mut screen),
+        Command::Check(args) => check::check(args, &mut screen),
+        Command::Plot(args) => plot::plot(args, &mut screen),
     };
     match result {
         Ok(status) => ExitCode::from(status),

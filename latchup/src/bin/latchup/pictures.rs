@@ -3,9 +3,9 @@
 use crate::fail::Failure;
 use crate::out_dir::OutDir;
 use scenarios::investigate::Investigation;
-use scenarios::timeline::{Propagation, TicketHistory};
+use scenarios::timeline::{Propagation, SweepTable, TicketHistory};
 use serde::{Deserialize, Serialize};
-use viz::{Format, Options, draw_lockup, draw_tickets};
+use viz::{Format, Options, draw_lockup, draw_sweep, draw_tickets};
 
 /// The file that [`Timeline`] is kept in.
 pub(crate) const TIMELINE: &str = "timeline.json";
@@ -45,4 +45,16 @@ impl Timeline {
         dir.write(&tickets, draw_tickets(history, clock, options).bytes(format)?)?;
         Ok(vec![lockup, tickets])
     }
+}
+
+/// Draws the outcomes of a sweep into `dir`; returns the file's name.
+pub(crate) fn draw_outcomes(
+    table: &SweepTable,
+    dir: &OutDir,
+    format: Format,
+    options: &Options,
+) -> Result<String, Failure> {
+    let name = format!("sweep.{}", format.extension());
+    dir.write(&name, draw_sweep(table, options).bytes(format)?)?;
+    Ok(name)
 }

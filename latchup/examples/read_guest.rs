@@ -1,0 +1,36 @@
+//! Stops at a function of the guest kernel and reads registers, symbols and memory there.
+//!
+//! `cargo run --example read_guest`
+
+use latchup::{CoreId, RunOptions, Simulation, StopReason, load_text};
+use std::error::Error;
+
+const SCENARIO: &str = r#"Scenario(
+    title: "a task completes a completion",
+    machine: (preset: "westmere-ep", cores: 2),
+    variables: { "go": Completion, "word": Word(0x1122334455667788) },
+    tasks: [(comm: "waker", cpu: 1, kernel: [Complete("go")])],
+    until: AnyOf([Reached("complete", 1), Time("20ms")]),
+)"#;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut simulation = Simulation::new(load_text("read.ron", SCENARIO)?)?;
+    let stop = simulation.run(&RunOptions::default())?;
+    assert!(matches!(stop, StopReason::Condition(_)), "{stop:?}");
+
+    // CPU 1 is about to execute the first instruction of complete().
+    let (machine, loaded) = (simulation.machine(), simulation.loaded());
+    let registers = machine.registers(CoreId(1));
+    assert_eq!(loaded.symbols.address("complete"), Some(registers.rip));
+    assert_eq!(loaded.symbols.name_at(registers.rip), Some("complete"));
+
+    // Its first argument, in RDI, is the completion.
+    let variable = |name| loaded.variables.iter().find(|v| v.name == name).ok_or("a variable");
+    let investigation = simulation.investigate(&stop);
+    assert_eq!(investigation.cpus[1].registers.rdi, variable("go")?.addr);
+
+    let mut bytes = [0; 8];
+    assert!(machine.read_virtual(variable("word")?.addr, &mut bytes));
+    assert_eq!(u64::from_le_bytes(bytes), 0x1122_3344_5566_7788);
+    Ok(())
+}

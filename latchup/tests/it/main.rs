@@ -1,0 +1,7 @@
+//! Tests of the `latchup` command: the real binary, as people use it.
+
+mod common;
+mod program;
+mod scenario;
+mod sweep;
+mod wrong_input;
