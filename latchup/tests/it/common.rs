@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A folder of its own for the test `name`, empty.
-pub fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if path.exists() {
         std::fs::remove_dir_all(&path).expect("the folder of an earlier run can be removed");
@@ -14,17 +14,17 @@ pub fn folder(name: &str) -> PathBuf {
 }
 
 /// Writes a file into `folder`.
-pub fn write(folder: &Path, name: &str, contents: impl AsRef<[u8]>) {
+pub(crate) fn write(folder: &Path, name: &str, contents: impl AsRef<[u8]>) {
     std::fs::write(folder.join(name), contents).expect("a file can be written");
 }
 
 /// Reads a file of `folder` as text.
-pub fn read(folder: &Path, name: &str) -> String {
+pub(crate) fn read(folder: &Path, name: &str) -> String {
     std::fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// The command with these arguments, to be run in `folder`.
-pub fn command(folder: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_latchup"));
     command.current_dir(folder).args(arguments);
     command
@@ -32,17 +32,17 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
 
 /// What the command printed, and its exit status.
 #[derive(Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// Standard output.
-    pub out: String,
+    pub(crate) out: String,
     /// Standard error.
-    pub err: String,
+    pub(crate) err: String,
     /// Exit status; -1 if a signal ended it.
-    pub status: i32,
+    pub(crate) status: i32,
 }
 
 /// Runs the command in `folder`.
-pub fn latchup(folder: &Path, arguments: &[&str]) -> Ran {
+pub(crate) fn latchup(folder: &Path, arguments: &[&str]) -> Ran {
     let Output { status, stdout, stderr } =
         command(folder, arguments).output().expect("the command can be started");
     Ran {
@@ -56,7 +56,7 @@ pub fn latchup(folder: &Path, arguments: &[&str]) -> Ran {
 const CODE: u64 = 0x10_0000;
 
 /// A static ELF64 program that consists of `code`.
-pub fn elf(code: &[u8]) -> Vec<u8> {
+pub(crate) fn elf(code: &[u8]) -> Vec<u8> {
     const HEADERS: u64 = 64 + 56;
     let mut file = b"\x7fELF\x02\x01\x01".to_vec();
     file.resize(16, 0);
@@ -80,13 +80,13 @@ pub fn elf(code: &[u8]) -> Vec<u8> {
 }
 
 /// Code that writes `text` to the debug console.
-pub fn say(text: &str) -> Vec<u8> {
+pub(crate) fn say(text: &str) -> Vec<u8> {
     // mov al, byte; out 0xe9, al
     text.bytes().flat_map(|byte| [0xb0, byte, 0xe6, 0xe9]).collect()
 }
 
 /// Code that counts down from `count`.
-pub fn count_down(count: u32) -> Vec<u8> {
+pub(crate) fn count_down(count: u32) -> Vec<u8> {
     // mov ecx, count; 1: dec ecx; jnz 1b
     let mut code = vec![0xb9];
     code.extend(count.to_le_bytes());
@@ -95,7 +95,7 @@ pub fn count_down(count: u32) -> Vec<u8> {
 }
 
 /// Code that ends the run with an exit status.
-pub fn exit(status: u8) -> Vec<u8> {
+pub(crate) fn exit(status: u8) -> Vec<u8> {
     // mov al, status; out 0xf4, al; hlt
     vec![0xb0, status, 0xe6, 0xf4, 0xf4]
 }
