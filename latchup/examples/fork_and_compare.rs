@@ -14,7 +14,7 @@ const SCENARIO: &str = r#"Scenario(
     until: AnyOf([AllTasksDone, Time("2ms")]),
 )"#;
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let loaded = load_text("spin.ron", SCENARIO)?;
     let mut original = Simulation::new(loaded.clone())?;
     let epoch = original.boot(Speed::default())?;

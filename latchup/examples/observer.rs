@@ -43,7 +43,7 @@ impl Observer for Counts {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let mut simulation = Simulation::new(load_text("wake.ron", SCENARIO)?)?;
     let mut watched = simulation.clone();
 

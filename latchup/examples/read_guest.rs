@@ -13,7 +13,7 @@ const SCENARIO: &str = r#"Scenario(
     until: AnyOf([Reached("complete", 1), Time("20ms")]),
 )"#;
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let mut simulation = Simulation::new(load_text("read.ron", SCENARIO)?)?;
     let stop = simulation.run(&RunOptions::default())?;
     assert!(matches!(stop, StopReason::Condition(_)), "{stop:?}");

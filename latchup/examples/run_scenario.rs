@@ -17,7 +17,7 @@ const SCENARIO: &str = r#"Scenario(
     expect: (finding: Ok, variables: { "count": 100 }),
 )"#;
 
-fn main() -> Result<(), Box<dyn Error>> {
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let loaded = load_text("counting.ron", SCENARIO)?;
     let expect = loaded.expect.clone().ok_or("the scenario expects something")?;
     let mut simulation = Simulation::new(loaded)?;
