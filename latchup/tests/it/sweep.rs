@@ -10,7 +10,7 @@ const ROWS: usize = 12;
 
 /// A scenario whose runs take a moment each.
 fn scenario(dir: &Path) {
-    write(dir, "count.elf", elf(&[count_down(300_000), exit(0)].concat()));
+    write(dir, "count.elf", elf(&[count_down(600_000), exit(0)].concat()));
     let text = "Scenario(title: \"counts down\", machine: (cores: 1), image: \"count.elf\", \
                 until: Exit)";
     write(dir, "count.ron", text);

@@ -35,11 +35,11 @@ fn ten_mistakes_are_told_at_once_with_their_places() {
             (7, 30),
             (7, 51),
             (10, 26),
-            (11, 34),
+            (11, 35),
             (12, 33),
             (13, 41),
-            (14, 42),
-            (15, 42),
+            (14, 43),
+            (15, 43),
         ] {
             let place = format!("--> ten.ron:{line}:{column}\n");
             assert!(ran.err.contains(&place), "no {place} in {}", ran.err);
