@@ -158,15 +158,13 @@ void smp_apic_timer_interrupt(struct pt_regs *regs);
 noinline void smp_apic_timer_interrupt(struct pt_regs *regs)
 {
 	struct percpu *pc = this_cpu();
-	struct pt_regs *old_regs = pc->irq_regs;
 
-	pc->irq_regs = regs;
 	ack_APIC_irq();
+	pc->irq_regs = regs;
 	irq_enter();
-	pc->irq_stat_timer++;
 	hrtimer_interrupt();
+	pc->irq_regs = NULL;
 	irq_exit();
-	pc->irq_regs = old_regs;
 }
 
 void smp_error_interrupt(struct pt_regs *regs);

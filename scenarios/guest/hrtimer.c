@@ -21,7 +21,7 @@ void hrtimers_init_cpu(int cpu)
 void hrtimer_init(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *))
 {
 	timer->function = fn;
-	timer->state = HRTIMER_STATE_INACTIVE;
+	timer->active = false;
 }
 
 /* Near timers are the rule: the search begins at the head. */
@@ -57,81 +57,55 @@ static void hrtimer_reprogram(struct hrtimer_cpu_base *base)
 noinline void hrtimer_start(struct hrtimer *timer, s64 expires)
 {
 	struct hrtimer_cpu_base *base = &this_cpu()->hrtimer_base;
-	unsigned long flags;
+	unsigned long flags = local_irq_save();
 
-	hrtimer_try_to_cancel(timer);
-	spin_lock_irqsave(&base->lock, flags);
-	timer->cpu = smp_processor_id();
+	if (timer->active)
+		__list_unlink(&timer->node);
+	timer->active = true;
 	timer->expires = expires;
 	enqueue_hrtimer(base, timer);
-	timer->state |= HRTIMER_STATE_ENQUEUED;
 	hrtimer_reprogram(base);
-	spin_unlock_irqrestore(&base->lock, flags);
+	local_irq_restore(flags);
 }
 
-/* 1: was pending, 0: was not, -1: its function is running. */
-noinline int hrtimer_try_to_cancel(struct hrtimer *timer)
+noinline void hrtimer_cancel(struct hrtimer *timer)
 {
-	struct hrtimer_cpu_base *base = &cpu_data(timer->cpu)->hrtimer_base;
-	unsigned long flags;
-	int ret = 0;
+	unsigned long flags = local_irq_save();
 
-	if (timer->state == HRTIMER_STATE_INACTIVE)
-		return 0;
-	spin_lock_irqsave(&base->lock, flags);
-	if (timer->state & HRTIMER_STATE_ENQUEUED) {
+	if (timer->active) {
 		__list_unlink(&timer->node);
-		timer->state &= ~(unsigned int)HRTIMER_STATE_ENQUEUED;
-		ret = 1;
+		timer->active = false;
+		hrtimer_reprogram(&this_cpu()->hrtimer_base);
 	}
-	if (timer->state & HRTIMER_STATE_CALLBACK)
-		ret = -1;
-	spin_unlock_irqrestore(&base->lock, flags);
-	return ret;
+	local_irq_restore(flags);
 }
 
-void hrtimer_cancel(struct hrtimer *timer)
-{
-	while (hrtimer_try_to_cancel(timer) < 0)
-		cpu_relax();
-}
-
-/* As hrtimer_cancel(), and this CPU's timer no longer counts for it. */
-void hrtimer_cancel_idle(struct hrtimer *timer)
-{
-	struct hrtimer_cpu_base *base = &this_cpu()->hrtimer_base;
-
-	hrtimer_cancel(timer);
-	spin_lock(&base->lock);
-	hrtimer_reprogram(base);
-	spin_unlock(&base->lock);
-}
-
+/*
+ * A timer stays in the list while its function runs; mostly it is the first
+ * again afterwards, and nothing need be moved.
+ */
 noinline void hrtimer_interrupt(void)
 {
 	struct hrtimer_cpu_base *base = &this_cpu()->hrtimer_base;
-	struct hrtimer *timer;
+	struct hrtimer *timer, *next;
 	s64 now = ktime_get();
 
-	spin_lock(&base->lock);
 	base->in_interrupt = true;
 	base->now = now;
 	while ((timer = first_timer(base))->expires <= now) {
-		__list_unlink(&timer->node);
-		timer->state = HRTIMER_STATE_CALLBACK;
-		spin_unlock(&base->lock);
-		if (timer->function(timer) == HRTIMER_RESTART) {
-			spin_lock(&base->lock);
+		if (timer->function(timer) == HRTIMER_NORESTART) {
+			__list_unlink(&timer->node);
+			timer->active = false;
+			continue;
+		}
+		next = list_entry(timer->node.next, struct hrtimer, node);
+		if (next->expires < timer->expires) {
+			__list_unlink(&timer->node);
 			enqueue_hrtimer(base, timer);
-			timer->state = HRTIMER_STATE_ENQUEUED;
-		} else {
-			spin_lock(&base->lock);
-			timer->state &= ~(unsigned int)HRTIMER_STATE_CALLBACK;
 		}
 	}
 	base->in_interrupt = false;
 	tick_program_event(base, timer->expires, ktime_get());
-	spin_unlock(&base->lock);
 }
 
 struct hrtimer_sleeper {

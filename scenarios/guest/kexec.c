@@ -8,8 +8,6 @@
 #include "kernel.h"
 #include "sched.h"
 
-#define CRASH_EXIT_CODE 1
-
 static DEFINE_MUTEX(kexec_mutex);
 static int crashing_cpu = -1;
 static atomic_t waiting_for_crash_ipi;
@@ -86,7 +84,7 @@ static noinline void machine_crash_shutdown(const struct pt_regs *regs)
 noinline void machine_kexec(void)
 {
 	if (boot_params.exit_on_panic)
-		machine_exit(CRASH_EXIT_CODE);
+		outb(PANIC_EXIT_CODE, EXIT_PORT);
 	for (;;)
 		halt();
 }

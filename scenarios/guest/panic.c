@@ -4,16 +4,7 @@
 #include "kernel.h"
 #include "sched.h"
 
-#define EXIT_PORT 0xf4
-#define PANIC_EXIT_CODE 1
-
 static int die_counter;
-
-/* Ends the run of the whole machine. */
-void machine_exit(int code)
-{
-	outb((u8)code, EXIT_PORT);
-}
 
 noinline void panic(const char *fmt, ...)
 {
@@ -33,7 +24,7 @@ noinline void panic(const char *fmt, ...)
 	smp_send_stop();
 	bust_spinlocks(0);
 	if (boot_params.exit_on_panic)
-		machine_exit(PANIC_EXIT_CODE);
+		outb(PANIC_EXIT_CODE, EXIT_PORT);
 	local_irq_disable();
 	for (;;)
 		halt();

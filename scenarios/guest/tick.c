@@ -4,6 +4,7 @@
  * and the duty of one CPU to advance jiffies.
  */
 #include "boot_params.h"
+#include "irq.h"
 #include "kernel.h"
 #include "sched.h"
 
@@ -31,9 +32,11 @@ static noinline void tick_do_update_jiffies64(s64 now)
 	write_sequnlock(&xtime_lock);
 }
 
-static noinline void update_process_times(void)
+/* The soft interrupt is left out while no timer of the wheel can be due. */
+static noinline void update_process_times(struct percpu *pc)
 {
-	run_local_timers();
+	if (unlikely(time_after_eq(jiffies, pc->next_timer)))
+		raise_softirq_irqoff(TIMER_SOFTIRQ);
 	scheduler_tick();
 }
 
@@ -47,7 +50,7 @@ static noinline enum hrtimer_restart tick_sched_timer(struct hrtimer *timer)
 		tick_do_timer_cpu = cpu;
 	if (tick_do_timer_cpu == cpu)
 		tick_do_update_jiffies64(now);
-	update_process_times();
+	update_process_times(pc);
 	hrtimer_forward(timer, now, tick_period);
 	return HRTIMER_RESTART;
 }
@@ -98,11 +101,11 @@ static void stop_tick(struct percpu *pc)
 		ts->tick_stopped = true;
 	}
 	if (delta_jiffies >= MAX_JIFFY_OFFSET / 2) {
-		hrtimer_cancel_idle(&ts->sched_timer);
+		hrtimer_cancel(&ts->sched_timer);
 		return;
 	}
 	expires = last_update + (s64)delta_jiffies * tick_period;
-	if (ts->sched_timer.expires != expires || !hrtimer_active(&ts->sched_timer))
+	if (ts->sched_timer.expires != expires || !ts->sched_timer.active)
 		hrtimer_start(&ts->sched_timer, expires);
 }
 

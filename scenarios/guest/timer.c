@@ -21,7 +21,7 @@ struct tvec_base {
 	spinlock_t lock;
 	struct timer_list *running_timer;
 	unsigned long timer_jiffies; /* all before it has been run */
-	unsigned long next_timer;    /* no timer is earlier */
+	struct percpu *cpu;          /* holds the bound: no timer is earlier */
 	unsigned int nr_timers;
 	struct list_head tv1[TVR_SIZE];
 	struct list_head tvn[NR_TVN][TVN_SIZE];
@@ -41,7 +41,8 @@ void init_timers_cpu(int cpu)
 			INIT_LIST_HEAD(&base->tvn[level][i]);
 	}
 	base->timer_jiffies = jiffies;
-	base->next_timer = jiffies + MAX_JIFFY_OFFSET;
+	base->cpu = cpu_data(cpu);
+	base->cpu->next_timer = jiffies + MAX_JIFFY_OFFSET;
 }
 
 static struct list_head *timer_slot(struct tvec_base *base, unsigned long expires)
@@ -83,10 +84,11 @@ static bool timer_pending(const struct timer_list *t)
 static void detach_timer(struct tvec_base *base, struct timer_list *timer)
 {
 	list_del(&timer->entry);
-	base->nr_timers--;
 	/* The bound is found anew when somebody asks for it. */
-	if (timer->expires == base->next_timer)
-		base->next_timer = base->timer_jiffies;
+	if (--base->nr_timers == 0)
+		base->cpu->next_timer = jiffies + MAX_JIFFY_OFFSET;
+	else if (timer->expires == base->cpu->next_timer)
+		base->cpu->next_timer = base->timer_jiffies;
 }
 
 noinline int __mod_timer(struct timer_list *timer, unsigned long expires)
@@ -103,9 +105,9 @@ noinline int __mod_timer(struct timer_list *timer, unsigned long expires)
 	/* An empty wheel need not be turned through the time it slept. */
 	if (base->nr_timers == 0) {
 		base->timer_jiffies = jiffies;
-		base->next_timer = expires;
-	} else if (time_before(expires, base->next_timer)) {
-		base->next_timer = expires;
+		base->cpu->next_timer = expires;
+	} else if (time_before(expires, base->cpu->next_timer)) {
+		base->cpu->next_timer = expires;
 	}
 	timer->expires = expires;
 	internal_add_timer(base, timer);
@@ -167,38 +169,6 @@ static void turn_wheel(struct tvec_base *base)
 	}
 }
 
-static noinline void __run_timers(struct tvec_base *base)
-{
-	spin_lock_irq(&base->lock);
-	while (time_after_eq(jiffies, base->timer_jiffies)) {
-		LIST_HEAD(work);
-
-		turn_wheel(base);
-		list_splice_tail_init(&base->tv1[base->timer_jiffies & TVR_MASK], &work);
-		base->timer_jiffies++;
-		while (!list_empty(&work)) {
-			struct timer_list *t = list_entry(work.next, struct timer_list, entry);
-			void (*fn)(unsigned long) = t->function;
-			unsigned long data = t->data;
-
-			base->running_timer = t;
-			detach_timer(base, t);
-			spin_unlock_irq(&base->lock);
-			fn(data);
-			spin_lock_irq(&base->lock);
-		}
-		if (base->nr_timers == 0)
-			base->timer_jiffies = jiffies + 1;
-	}
-	base->running_timer = NULL;
-	spin_unlock_irq(&base->lock);
-}
-
-void run_timer_softirq(void)
-{
-	__run_timers(&tvec_bases[smp_processor_id()]);
-}
-
 static unsigned long slot_minimum(struct list_head *slot, unsigned long best)
 {
 	struct list_head *pos;
@@ -226,6 +196,46 @@ static noinline unsigned long __next_timer_interrupt(struct tvec_base *base)
 	return best;
 }
 
+/* Looks for the next timer if the bound has been left behind. */
+static void update_bound(struct tvec_base *base)
+{
+	if (base->nr_timers && time_before(base->cpu->next_timer, base->timer_jiffies + 1))
+		base->cpu->next_timer = __next_timer_interrupt(base);
+}
+
+static noinline void __run_timers(struct tvec_base *base)
+{
+	spin_lock_irq(&base->lock);
+	while (time_after_eq(jiffies, base->timer_jiffies)) {
+		LIST_HEAD(work);
+
+		turn_wheel(base);
+		list_splice_tail_init(&base->tv1[base->timer_jiffies & TVR_MASK], &work);
+		base->timer_jiffies++;
+		while (!list_empty(&work)) {
+			struct timer_list *t = list_entry(work.next, struct timer_list, entry);
+			void (*fn)(unsigned long) = t->function;
+			unsigned long data = t->data;
+
+			base->running_timer = t;
+			detach_timer(base, t);
+			spin_unlock_irq(&base->lock);
+			fn(data);
+			spin_lock_irq(&base->lock);
+		}
+		if (base->nr_timers == 0)
+			base->timer_jiffies = jiffies + 1;
+	}
+	base->running_timer = NULL;
+	update_bound(base);
+	spin_unlock_irq(&base->lock);
+}
+
+void run_timer_softirq(void)
+{
+	__run_timers(&tvec_bases[smp_processor_id()]);
+}
+
 /* The jiffy of the next timer on this CPU, @now + MAX_JIFFY_OFFSET if none. */
 unsigned long get_next_timer_interrupt(unsigned long now)
 {
@@ -233,24 +243,10 @@ unsigned long get_next_timer_interrupt(unsigned long now)
 	unsigned long next;
 
 	spin_lock(&base->lock);
-	if (base->nr_timers == 0) {
-		next = now + MAX_JIFFY_OFFSET;
-	} else {
-		if (time_before(base->next_timer, base->timer_jiffies + 1))
-			base->next_timer = __next_timer_interrupt(base);
-		next = base->next_timer;
-	}
+	update_bound(base);
+	next = base->nr_timers ? base->cpu->next_timer : now + MAX_JIFFY_OFFSET;
 	spin_unlock(&base->lock);
 	return next;
-}
-
-/* The soft interrupt is left out while nothing can be due. */
-void run_local_timers(void)
-{
-	struct tvec_base *base = &tvec_bases[smp_processor_id()];
-
-	if (base->nr_timers && time_after_eq(jiffies, base->next_timer))
-		raise_softirq_irqoff(TIMER_SOFTIRQ);
 }
 
 static noinline void process_timeout(unsigned long data)

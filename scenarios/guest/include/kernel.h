@@ -8,6 +8,10 @@
 
 #define UTS_RELEASE "2.6.32-latchup"
 
+/* A byte written here ends the run of the whole machine. */
+#define EXIT_PORT 0xf4
+#define PANIC_EXIT_CODE 1
+
 int printk(const char *fmt, ...) __printf(1, 2);
 int vsnprintf(char *buf, size_t size, const char *fmt, __builtin_va_list args);
 int snprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
@@ -28,7 +32,6 @@ size_t strlcpy(char *dst, const char *src, size_t size);
 /* Not declared noreturn: a return address behind the call keeps its symbol. */
 void panic(const char *fmt, ...) __printf(1, 2);
 void die(const char *what, struct pt_regs *regs, long err);
-void machine_exit(int code);
 void smp_send_stop(void);
 void machine_kexec(void);
 void crash_kexec(struct pt_regs *regs);

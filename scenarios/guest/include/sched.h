@@ -138,9 +138,10 @@ struct percpu {
 	struct percpu *self;
 	unsigned int softirq_pending;
 	bool is_idle;
+	unsigned long next_timer; /* no timer of the wheel is earlier */
 	u32 first_boot_task, last_boot_task; /* index + 1 of this CPU's */
 	struct pt_regs *irq_regs;            /* what the interrupt met */
-	u64 irq_stat_timer, irq_stat_resched, irq_stat_call, irq_stat_tlb, nmi_count;
+	u64 irq_stat_resched, irq_stat_call, irq_stat_tlb, nmi_count;
 	struct tlb_state cpu_tlbstate __cacheline_aligned;
 	struct rq rq __cacheline_aligned;
 	struct hrtimer_cpu_base hrtimer_base __cacheline_aligned;

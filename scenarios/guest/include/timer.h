@@ -68,7 +68,6 @@ int __mod_timer(struct timer_list *timer, unsigned long expires);
 int del_timer(struct timer_list *timer);
 int del_singleshot_timer_sync(struct timer_list *timer);
 unsigned long get_next_timer_interrupt(unsigned long now);
-void run_local_timers(void);
 void run_timer_softirq(void);
 
 long schedule_timeout(long timeout);
@@ -81,36 +80,27 @@ enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
 
 struct hrtimer {
 	struct list_head node;
-	s64 expires; /* ns, absolute; directly behind the node */
+	s64 expires; /* ns, absolute */
 	enum hrtimer_restart (*function)(struct hrtimer *);
-	unsigned int cpu;
-	unsigned int state;
+	bool active;
 };
 
-#define HRTIMER_STATE_INACTIVE 0
-#define HRTIMER_STATE_ENQUEUED 1
-#define HRTIMER_STATE_CALLBACK 2
-
-/* The list ascends and ends in a timer that never expires. */
+/*
+ * The list ascends and ends in a timer that never expires. There is no lock:
+ * tasks stay on their CPU, so that only this CPU, with interrupts off, is
+ * ever here.
+ */
 struct hrtimer_cpu_base {
-	spinlock_t lock;
-	bool in_interrupt; /* the interrupt reprograms when it is done */
 	s64 now;           /* when the interrupt began */
 	s64 expires_next;  /* what the LAPIC is programmed for */
+	bool in_interrupt; /* the interrupt reprograms when it is done */
 	struct hrtimer sentinel;
 };
 
 void hrtimers_init_cpu(int cpu);
 void hrtimer_init(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *));
 void hrtimer_start(struct hrtimer *timer, s64 expires);
-int hrtimer_try_to_cancel(struct hrtimer *timer);
 void hrtimer_cancel(struct hrtimer *timer);
-void hrtimer_cancel_idle(struct hrtimer *timer);
-
-static inline bool hrtimer_active(const struct hrtimer *timer)
-{
-	return timer->state != HRTIMER_STATE_INACTIVE;
-}
 
 void hrtimer_interrupt(void);
 
