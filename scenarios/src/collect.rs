@@ -6,7 +6,7 @@ mod targets;
 use crate::bounded::{BoundedList, Bounds};
 use crate::completions::{CompletionState, CompletionWord, DoneWrite};
 use crate::console::Console;
-use crate::locks::{DEVICE, LockState, LockWord, LockWrite};
+use crate::locks::{owner_past_next, DEVICE, LockState, LockWord, LockWrite};
 use crate::propagation::PropagationFold;
 use crate::symbols::SymbolTable;
 use crate::timeline::TicketWrite;
@@ -161,12 +161,19 @@ impl Collector {
     }
 
     /// True as soon as something is wrong that will not mend itself: a ticket that can never be
-    /// served, or a waiter whose completion was erased.
+    /// served, or a waiter whose completion was erased. A lock whose Owner has gone past Next hangs
+    /// whoever takes it next; while there is one, an erased completion decides nothing, because
+    /// its waiter is about to take the lock again.
     #[must_use]
     pub fn is_decided(&self) -> bool {
-        self.propagation.origin().is_some()
-            && (self.locks.iter().any(|lock| lock.waiting().any(|ticket| ticket.hopeless))
-                || self.completions.iter().any(CompletionState::is_hopeless))
+        if self.propagation.origin().is_none() {
+            return false;
+        }
+        let hangs = |lock: &LockState| lock.waiting().any(|ticket| ticket.hopeless);
+        let broken = |lock: &LockState| owner_past_next(lock.value());
+        self.locks.iter().any(hangs)
+            || (!self.locks.iter().any(broken)
+                && self.completions.iter().any(CompletionState::is_hopeless))
     }
 
     fn write(&mut self, at: u64, cpu: u32, write: &Trace) {

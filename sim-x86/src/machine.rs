@@ -13,7 +13,7 @@ use crate::core::regs::Registers;
 use crate::core::step::{Parts, Scratch};
 use crate::core::translate::{DEVICE_BASE, Purpose, Target, translate};
 use crate::core::{Core, Run};
-use crate::dev::Device;
+use crate::dev::{Device, Latency};
 use crate::event::Event;
 use crate::ids::{CoreId, DeviceId, PhysAddr};
 use crate::mem::home::Home;
@@ -269,6 +269,18 @@ impl Machine {
         for id in 0..self.state.devices.len() {
             self.device(epoch, DeviceId(id as u8), |device, ctx| device.arm(ctx));
         }
+    }
+
+    /// Replaces a device's latency (see [`Device::set_latency`]) for draws from now on: a fork made
+    /// before the first draw then runs as if it had been built with it.
+    pub fn set_latency(&mut self, device: DeviceId, latency: &Latency) {
+        self.state.devices[device.index()].set_latency(latency);
+    }
+
+    /// How many latencies a device has drawn.
+    #[must_use]
+    pub fn latencies_drawn(&self, device: DeviceId) -> u64 {
+        self.state.devices[device.index()].draws()
     }
 
     /// Hash of everything that happened, and of where it led.
