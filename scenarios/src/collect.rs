@@ -161,12 +161,19 @@ impl Collector {
     }
 
     /// True as soon as something is wrong that will not mend itself: a ticket that can never be
-    /// served, or a waiter whose completion was erased.
+    /// served, or a waiter whose completion was erased. If the lock of that completion is broken
+    /// too, worse is to come when the waiter takes it again, and nothing is decided yet.
     #[must_use]
     pub fn is_decided(&self) -> bool {
-        self.propagation.origin().is_some()
-            && (self.locks.iter().any(|lock| lock.waiting().any(|ticket| ticket.hopeless))
-                || self.completions.iter().any(CompletionState::is_hopeless))
+        if self.propagation.origin().is_none() {
+            return false;
+        }
+        let stuck = |lock: &LockState| lock.waiting().any(|ticket| ticket.hopeless);
+        let lost = |(lock, guarded): (&LockState, &Option<u32>)| {
+            let completion = guarded.map(|index| &self.completions[index as usize]);
+            completion.is_some_and(CompletionState::is_hopeless) && !lock.is_past_next()
+        };
+        self.locks.iter().any(stuck) || self.locks.iter().zip(&self.guarded).any(lost)
     }
 
     fn write(&mut self, at: u64, cpu: u32, write: &Trace) {
