@@ -208,7 +208,7 @@ fn the_post_mortem_is_explained_to_the_end() {
             "CPU 3 waits for CPU 18 to acknowledge an IPI (flush_state[3].flush_cpumask), which \
              it cannot",
             "CPUs 0, 1, 2, 4 wait for kernel_flag, which CPU 18 holds (the last since cycle \
-             1000170)",
+             1000150)",
             "CPU 19 waits for flush_state[3].tlbstate_lock, which CPU 3 holds",
             PANIC,
         ]
