@@ -6,7 +6,7 @@ mod targets;
 use crate::bounded::{BoundedList, Bounds};
 use crate::completions::{CompletionState, CompletionWord, DoneWrite};
 use crate::console::Console;
-use crate::locks::{owner_past_next, DEVICE, LockState, LockWord, LockWrite};
+use crate::locks::{DEVICE, LockState, LockWord, LockWrite};
 use crate::propagation::PropagationFold;
 use crate::symbols::SymbolTable;
 use crate::timeline::TicketWrite;
@@ -161,19 +161,19 @@ impl Collector {
     }
 
     /// True as soon as something is wrong that will not mend itself: a ticket that can never be
-    /// served, or a waiter whose completion was erased. A lock whose Owner has gone past Next hangs
-    /// whoever takes it next; while there is one, an erased completion decides nothing, because
-    /// its waiter is about to take the lock again.
+    /// served, or a waiter whose completion was erased. If the lock of that completion is broken
+    /// too, worse is to come when the waiter takes it again, and nothing is decided yet.
     #[must_use]
     pub fn is_decided(&self) -> bool {
         if self.propagation.origin().is_none() {
             return false;
         }
-        let hangs = |lock: &LockState| lock.waiting().any(|ticket| ticket.hopeless);
-        let broken = |lock: &LockState| owner_past_next(lock.value());
-        self.locks.iter().any(hangs)
-            || (!self.locks.iter().any(broken)
-                && self.completions.iter().any(CompletionState::is_hopeless))
+        let stuck = |lock: &LockState| lock.waiting().any(|ticket| ticket.hopeless);
+        let lost = |(lock, guarded): (&LockState, &Option<u32>)| {
+            let completion = guarded.map(|index| &self.completions[index as usize]);
+            completion.is_some_and(CompletionState::is_hopeless) && !lock.is_past_next()
+        };
+        self.locks.iter().any(stuck) || self.locks.iter().zip(&self.guarded).any(lost)
     }
 
     fn write(&mut self, at: u64, cpu: u32, write: &Trace) {

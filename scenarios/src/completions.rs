@@ -82,8 +82,9 @@ pub struct CompletionState {
     initialised: Option<DoneWrite>,
     /// A completion that was erased, with the store that erased it.
     erased: Option<(Option<DoneWrite>, DoneWrite)>,
-    /// CPU inside the lock, and whether it has written `done` since.
-    section: Option<(u32, bool)>,
+    /// CPUs inside the lock (more than one if it is broken), and whether each has written `done`
+    /// since it came in.
+    inside: BTreeMap<u32, bool>,
     /// Last write of `done` from inside the lock, by CPU: it names the critical section.
     sections: BTreeMap<u32, u64>,
     /// Waiters asleep, by CPU, with the cycle at which they let go of the lock.
@@ -101,7 +102,7 @@ impl CompletionState {
             completed: None,
             initialised: None,
             erased: None,
-            section: None,
+            inside: BTreeMap::new(),
             sections: BTreeMap::new(),
             asleep: BTreeMap::new(),
             anomalies: Vec::new(),
@@ -153,15 +154,14 @@ impl CompletionState {
     /// was not answered yet.
     pub fn written(&mut self, write: DoneWrite, requested: Option<u64>) {
         let before = std::mem::replace(&mut self.value, write.value);
-        let inside = matches!(self.section, Some((cpu, _)) if cpu == write.cpu);
-        if !inside {
+        let Some(touched) = self.inside.get_mut(&write.cpu) else {
             self.initialised = Some(write);
             if write.value == 0 && before > 0 {
                 self.erased = Some((self.completed.take(), write));
             }
             return;
-        }
-        self.section = Some((write.cpu, true));
+        };
+        *touched = true;
         self.sections.insert(write.cpu, write.rip);
         if write.value > before {
             self.completed = Some(write);
@@ -184,16 +184,14 @@ impl CompletionState {
             self.left(cpu, at);
         }
         if let Some(cpu) = effect.granted {
-            self.section = Some((cpu, false));
+            self.inside.insert(cpu, false);
         }
     }
 
     /// `cpu` leaves the critical section: if it did not touch `done`, it is a waiter going to
     /// sleep, or one that woke and found nothing.
     fn left(&mut self, cpu: u32, at: u64) {
-        let touched = matches!(self.section, Some((inside, true)) if inside == cpu);
-        self.section = self.section.filter(|(inside, _)| *inside != cpu);
-        if touched {
+        if self.inside.remove(&cpu).unwrap_or(true) {
             return;
         }
         match self.asleep.remove(&cpu) {

@@ -7,7 +7,7 @@ mod cause;
 mod messages;
 mod spread;
 
-pub use messages::{Message, MessageKind};
+pub use messages::{Message, MessageKind, read as messages};
 
 use crate::completions::WaitAnomaly;
 use crate::console::ConsoleLine;
@@ -17,6 +17,7 @@ use crate::report::cpu::FrameReport;
 use crate::waits::Waits;
 use cause::Cause;
 use serde::{Deserialize, Serialize};
+use sim_core::Hertz;
 
 /// Kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -191,6 +192,21 @@ pub struct CompletionReport {
     pub anomalies: Vec<WaitAnomaly>,
 }
 
+/// Longest time between the first and the last store of one initialisation. They are a few
+/// instructions apart; an interrupt or a contended line may come between them.
+const INITIALISATION_CYCLES: u64 = 1_000_000;
+
+impl CompletionReport {
+    /// The function that initialised the completion on `cpu` shortly before cycle `at`: the lock
+    /// in it is zeroed by the same function, or by one that it calls.
+    #[must_use]
+    pub fn initialiser(&self, cpu: u32, at: u64) -> Option<&str> {
+        let site = self.initialised.as_ref()?;
+        let near = site.cpu == cpu && site.at <= at && at - site.at < INITIALISATION_CYCLES;
+        near.then_some(site.function.as_str())
+    }
+}
+
 /// All that a diagnosis rests on.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
@@ -198,6 +214,8 @@ pub struct Evidence<'a> {
     pub stop: &'a StopReason,
     /// When it ended.
     pub end: u64,
+    /// Core clock.
+    pub clock: Hertz,
     /// The kernel's messages.
     pub console: &'a [ConsoleLine],
     /// Locks.

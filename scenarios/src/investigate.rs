@@ -3,7 +3,7 @@
 use crate::backtrace::{Backtrace, SavedRegisters, StackKind, Stacks, unwind};
 use crate::collect::Collector;
 use crate::completions::CompletionState;
-use crate::diagnosis::{CompletionReport, Diagnosis, Evidence, Site, StopReason, diagnose};
+use crate::diagnosis::{self, CompletionReport, Diagnosis, Evidence, Site, StopReason, diagnose};
 use crate::dwarf::DebugInfo;
 use crate::guest_memory::GuestMemory;
 use crate::locks::{LockReport, LockState};
@@ -11,8 +11,9 @@ use crate::names::Names;
 use crate::report::cpu::{CpuReport, RegisterValues, TaskName};
 use crate::symbols::SymbolTable;
 use crate::tasks::Tasks;
-use crate::timeline::{Propagation, TicketHistory};
+use crate::timeline::{Propagation, TicketHistory, TicketWrite};
 use crate::waits::{QueueWait, Waits, completion_waits, cpu_waits};
+use sim_core::Hertz;
 use sim_x86::core::regs::{Registers, flags};
 
 /// A machine that has stopped, with what is known of its software.
@@ -94,6 +95,7 @@ pub fn investigate(collector: &Collector, subject: &Subject<'_>) -> Investigatio
     let diagnosis = diagnose(&Evidence {
         stop: subject.stop,
         end: subject.end,
+        clock: Hertz(subject.clock_hz),
         console: collector.console().lines(),
         locks: &locks,
         completions: &completions,
@@ -101,8 +103,9 @@ pub fn investigate(collector: &Collector, subject: &Subject<'_>) -> Investigatio
         deaf: &deaf,
         names,
     });
-    let tickets = story(collector.locks(), &completions, &diagnosis).map(|l| l.history(&names));
-    let propagation = propagation(collector, subject, &cpus, &waits, &diagnosis);
+    let story = story(collector.locks(), &completions, &diagnosis);
+    let tickets = story.map(|lock| with_initialisers(lock.history(&names), &completions));
+    let propagation = propagation(collector, subject, &cpus, &waits);
     let completions = completions.into_iter().filter(|c| !c.anomalies.is_empty()).collect();
     Investigation { diagnosis, cpus, locks, completions, waits, tasks, propagation, tickets }
 }
@@ -119,6 +122,20 @@ fn story<'a>(
     let named = locks.iter().find(|lock| Some(lock.word().name.as_str()) == wanted);
     let busiest = || locks.iter().max_by_key(|lock| lock.acquisitions());
     named.or_else(busiest).filter(|lock| lock.acquisitions() > 0)
+}
+
+/// Names the function that initialised what a lock is part of, instead of the one it called.
+fn with_initialisers(
+    mut history: TicketHistory,
+    completions: &[CompletionReport],
+) -> TicketHistory {
+    let guarded = completions.iter().find(|completion| completion.lock == history.symbol);
+    for point in history.points.iter_mut().filter(|point| point.write == TicketWrite::Init) {
+        if let Some(function) = guarded.and_then(|c| c.initialiser(point.cpu, point.at)) {
+            point.function = function.to_owned();
+        }
+    }
+    history
 }
 
 fn completion_report(state: &CompletionState, names: &Names<'_>) -> CompletionReport {
@@ -171,15 +188,14 @@ fn propagation(
     subject: &Subject<'_>,
     cpus: &[CpuReport],
     waits: &Waits,
-    diagnosis: &Diagnosis,
 ) -> Propagation {
     let mut fold = collector.propagation().clone();
     for cpu in cpus {
         fold.settle(cpu.id, !cpu.interrupts_enabled);
     }
-    for link in diagnosis.causal_chain.iter().filter(|link| link.rip == 0) {
-        if let Some(cpu) = link.cpu.filter(|_| link.text.contains("panic")) {
-            fold.mark(link.at_cycle, cpu, "panic".to_owned());
+    for message in diagnosis::messages(collector.console().lines()) {
+        if let Some(cpu) = message.cpu {
+            fold.mark(message.at, cpu, message.kind.words().to_owned());
         }
     }
     fold.finish(subject.clock_hz, subject.start, subject.end, waits.edges.clone())

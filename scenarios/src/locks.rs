@@ -98,12 +98,5 @@ pub fn owner_of(word: u32) -> u16 {
     (word & 0xffff) as u16
 }
 
-/// True if more was released than acquired: Owner has gone past Next.
-#[must_use]
-pub fn owner_past_next(word: u32) -> bool {
-    // Tickets wrap; a queue of 2^15 waiters cannot be.
-    (owner_of(word).wrapping_sub(next_of(word)) as i16) > 0
-}
-
 #[cfg(test)]
 mod tests;

@@ -130,3 +130,16 @@ fn a_completion_older_than_the_request_is_stale() {
     story.unlock(WAITER);
     assert_eq!(story.faults(), [WaitFault::Stale]);
 }
+
+#[test]
+fn a_broken_lock_does_not_confuse_completer_and_waiter() {
+    let mut story = Story::new();
+    story.lock(COMPLETER);
+    story.store(COMPLETER, 1);
+    story.store(WAITER, 0);
+    story.lock(WAITER);
+    story.unlock(COMPLETER);
+    story.unlock(WAITER);
+    let open = &story.state.anomalies()[0];
+    assert_eq!((open.kind, open.cpu), (WaitFault::Lost, WAITER));
+}

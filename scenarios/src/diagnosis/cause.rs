@@ -35,6 +35,9 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Option<Cause> {
     if let Some(deadlock) = deadlock(evidence) {
         return Some(deadlock);
     }
+    if let Some(lock) = evidence.locks.iter().find(|lock| lock.is_past_next()) {
+        return Some(corrupted(evidence, lock));
+    }
     let stray = |kind: WaitFault| move |anomaly: &&WaitAnomaly| anomaly.kind == kind;
     for kind in [WaitFault::Lost, WaitFault::Stale, WaitFault::TimedOut] {
         let found = evidence.completions.iter().find_map(|completion| {
@@ -73,20 +76,10 @@ impl<'a> Roles<'a> {
     /// Who initialised the lock: the initialisation of what it is part of, if that came just
     /// before on the same CPU.
     fn initialiser(&self, cpu: u32, at: u64, rip: u64) -> String {
-        let near = |site: &&super::Site| {
-            site.cpu == cpu && site.at <= at && at - site.at < INITIALISATION_CYCLES
-        };
-        let outer = self.completion.and_then(|completion| completion.initialised.as_ref());
-        match outer.filter(near) {
-            Some(site) => site.function.clone(),
-            None => self.evidence.names.source_function(rip),
-        }
+        let outer = self.completion.and_then(|completion| completion.initialiser(cpu, at));
+        outer.map_or_else(|| self.evidence.names.source_function(rip), str::to_owned)
     }
 }
-
-/// Longest time between the first and the last store of one initialisation. They are a few
-/// instructions apart; an interrupt or a contended line may come between them.
-const INITIALISATION_CYCLES: u64 = 1_000_000;
 
 fn cpu_name(cpu: u32) -> String {
     if cpu == DEVICE { "a device".to_owned() } else { format!("CPU {cpu}") }
@@ -121,7 +114,7 @@ fn corrupted(evidence: &Evidence<'_>, lock: &LockReport) -> Cause {
         summary,
         links,
         root: hopeless.map(|waiter| waiter.cpu),
-        is_permanent: hopeless.is_some(),
+        is_permanent: hopeless.is_some() || lock.is_past_next(),
     }
 }
 
@@ -256,16 +249,16 @@ fn astray(evidence: &Evidence<'_>, completion: &CompletionReport, anomaly: &Wait
         links.push(Link::at(names, erased.at, erased.cpu, erased.rip, text));
     }
     let cpu = anomaly.cpu;
-    let slept = anomaly.until.map(|until| until - anomaly.from);
-    let end = anomaly.until.unwrap_or(evidence.end);
+    let slept = anomaly.until.map(|until| evidence.clock.seconds(until - anomaly.from));
+    let end = anomaly.until.unwrap_or(anomaly.from);
     let (kind, text) = match (anomaly.kind, slept) {
         (WaitFault::Lost, Some(slept)) => (
             FindingKind::LostCompletion,
-            format!("the waiter on CPU {cpu} slept {slept} cycles in vain: the whole timeout"),
+            format!("the waiter on CPU {cpu} slept {slept:.6} s in vain: its whole timeout"),
         ),
         (WaitFault::Lost, None) => (
             FindingKind::LostCompletion,
-            format!("the waiter on CPU {cpu} sleeps since cycle {}: in vain", anomaly.from),
+            format!("the waiter on CPU {cpu} goes to sleep for {name}: in vain"),
         ),
         (WaitFault::TimedOut, _) => (
             FindingKind::CommandTimeout,

@@ -35,6 +35,18 @@ impl MessageKind {
         }
     }
 
+    /// In a word or two, for a mark in a picture.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            MessageKind::HardLockup | MessageKind::Panic => "panic",
+            MessageKind::Oops => "oops",
+            MessageKind::HardLockupWarning => "hard lockup",
+            MessageKind::SoftLockup => "soft lockup",
+            MessageKind::HungTask => "hung task",
+        }
+    }
+
     /// True if the kernel does not go on after it.
     #[must_use]
     pub fn is_fatal(self) -> bool {
@@ -68,7 +80,8 @@ const OOPSES: [&str; 6] = [
 ];
 
 /// The messages that matter, in order; of warnings of one kind about one CPU only the first.
-pub(super) fn read(console: &[ConsoleLine]) -> Vec<Message> {
+#[must_use]
+pub fn read(console: &[ConsoleLine]) -> Vec<Message> {
     let mut messages: Vec<Message> = Vec::new();
     for line in console {
         let Some((kind, cpu)) = classify(line) else { continue };

@@ -152,6 +152,12 @@ impl LockState {
         self.tickets.iter().filter(|t| t.granted.is_none())
     }
 
+    /// True if Owner is past Next: whoever takes the lock next will never get it.
+    #[must_use]
+    pub fn is_past_next(&self) -> bool {
+        past_next(self.value)
+    }
+
     /// Takes note of a write.
     pub fn apply(&mut self, write: LockWrite) -> Effect {
         let kind = classify(&write);
@@ -235,10 +241,7 @@ impl LockState {
 
     /// Owner must not run ahead of Next, and every waiting ticket must be within reach.
     fn check_order(&mut self, write: &LockWrite) {
-        let ahead = owner_of(self.value).wrapping_sub(next_of(self.value));
-        let was_ahead = owner_of(write.before).wrapping_sub(next_of(write.before));
-        let past = |by: u16| (1..0x8000).contains(&by);
-        if past(ahead) && !past(was_ahead) {
+        if past_next(self.value) && !past_next(write.before) {
             self.note(AnomalyKind::OwnerPastNext, write, None);
         }
         let owner = owner_of(self.value);
@@ -270,6 +273,11 @@ impl LockState {
             });
         }
     }
+}
+
+/// True if Owner is ahead of Next, by less than half of the way round.
+pub(super) fn past_next(word: u32) -> bool {
+    (1..0x8000).contains(&owner_of(word).wrapping_sub(next_of(word)))
 }
 
 /// What a write does to a ticket lock, from its shape alone.

@@ -1,6 +1,6 @@
 //! What is told of a lock at the end of a run.
 
-use super::replay::Point;
+use super::replay::{Point, past_next};
 use super::{Anomaly, AnomalyKind, LockState, Ticket, next_of, owner_of};
 use crate::names::Names;
 use crate::timeline::{TicketHistory, TicketPoint, TicketWait, TicketWrite};
@@ -58,6 +58,12 @@ pub struct LockReport {
 }
 
 impl LockReport {
+    /// True if Owner is past Next: whoever takes the lock next will never get it.
+    #[must_use]
+    pub fn is_past_next(&self) -> bool {
+        past_next(self.word)
+    }
+
     /// True if there is something to tell: the lock is held, waited for, or broken.
     #[must_use]
     pub fn is_remarkable(&self) -> bool {

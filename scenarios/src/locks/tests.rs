@@ -208,7 +208,7 @@ impl Model {
 
     fn replay(&self, n: u32) -> Collector {
         let name = "x.wait.lock".to_owned();
-        let addr = sim_x86::ids::PhysAddr;
+        let addr = PhysAddr;
         let mut collector = Collector::new(CollectorSpec {
             cpus: 2,
             locks: vec![LockWord {

@@ -87,7 +87,8 @@ fn causal_chain(out: &mut String, report: &Report) {
 
 /// Who had called the function of a step: `called by a, b, c`.
 fn callers(frames: &[FrameReport]) -> String {
-    let names: Vec<&str> = frames.iter().skip(1).map(|frame| frame.name.as_str()).collect();
+    let callers = frames.iter().skip(1).take_while(|frame| !frame.interrupted);
+    let names: Vec<&str> = callers.map(|frame| frame.name.as_str()).collect();
     if names.is_empty() { String::new() } else { format!("called by {}", names.join(", ")) }
 }
 

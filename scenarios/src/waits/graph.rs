@@ -114,11 +114,13 @@ impl<'a> WaitGraph<'a> {
     }
 
     /// The edges by which a lockup of `root` spread to others, in order of time: those whose
-    /// waiter waits for it, directly or through others.
+    /// waiter waits for it, directly or through others, but is not in a circle with it.
     #[must_use]
     pub fn spread(&self, root: u32) -> Vec<&'a WaitEdge> {
+        let circle = self.reach(root);
         let caught = |edge: &&WaitEdge| {
             edge.waiter != root
+                && !circle.contains(&edge.waiter)
                 && self.lasts(edge)
                 && edge.culprit.is_some_and(|cpu| cpu == root || self.reach(cpu).contains(&root))
         };

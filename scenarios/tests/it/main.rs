@@ -1,6 +1,7 @@
 //! Integration tests of scenarios.
 
 mod catalog;
+mod diagnosis;
 mod guest_image;
 mod guest_run;
 mod language;

@@ -1,0 +1,109 @@
+//! The bug of the post-mortem on a small machine, over the latencies at which it shows.
+
+use scenarios::diagnosis::{Finding, FindingKind};
+use scenarios::document::Document;
+use scenarios::guest::Guest;
+use scenarios::investigate::Investigation;
+use scenarios::retrace::retrace;
+use scenarios::simulation::{NoFiles, RunOptions, Simulation};
+
+/// CPU 2 posts a request and calls `init_completion()` only after a network interrupt; the reply's
+/// interrupt goes to CPU 1.
+const SCENARIO: &str = r#"Scenario(
+    title: "posted before init_completion()",
+    machine: (preset: "westmere-ep", cores: 4),
+    kernel: (driver: "init-after-post"),
+    devices: {
+        "ioc0": Hba(irq_cpu: 1, firmware_latency: "5us", initial_uses: 3),
+        "eth0": Irq(
+            cpu: 2,
+            at: OnReach(symbol: "_base_writeq", cpu: 2),
+            limit: 1,
+            handler: [Compute("6us")],
+        ),
+    },
+    tasks: [
+        (comm: "smartctl", pid: 12410, cpu: 2, at: "1ms", run: [
+            Ioctl("ioc0", MptCommand(function: "IOC_FACTS", timeout: "10s")),
+        ]),
+    ],
+    until: AnyOf([AllTasksDone, Time("2ms")]),
+)"#;
+
+/// Runs with this firmware latency, in cycles, until the outcome is clear; if `retraced`, a second
+/// time for the backtraces.
+fn run(latency: u64, retraced: bool) -> Investigation {
+    let mut document = Document::parse("test.ron", SCENARIO).expect("well-formed");
+    document.set(&format!("devices.ioc0.firmware_latency={latency}cy"));
+    let loaded = document.load(&Guest::shipped().image, &NoFiles);
+    let loaded = loaded.unwrap_or_else(|diags| panic!("{diags}"));
+    let mut simulation = Simulation::new(loaded).expect("a possible machine");
+    let options = RunOptions { until_decided: true, ..RunOptions::default() };
+    simulation.boot(options.speed).expect("it boots");
+    let start = retraced.then(|| simulation.clone());
+    let stop = simulation.run(&options).expect("it has booted");
+    let mut found = simulation.investigate(&stop);
+    if let Some(start) = start {
+        retrace(&start, options.speed, &mut found.diagnosis);
+    }
+    found
+}
+
+#[test]
+fn the_outcome_goes_from_lost_over_corrupted_to_correct() {
+    let outcomes: Vec<(u64, Finding)> = (8_000..17_000)
+        .step_by(600)
+        .map(|latency| (latency, run(latency, false).diagnosis.finding))
+        .collect();
+    let kinds: Vec<FindingKind> = outcomes.iter().map(|(_, finding)| finding.kind).collect();
+    let mut bands = kinds;
+    bands.dedup();
+    let expected = [FindingKind::LostCompletion, FindingKind::LockCorrupted, FindingKind::Ok];
+    assert_eq!(bands, expected, "{outcomes:#?}");
+    let hangs = |finding: &Finding| {
+        finding.kind == FindingKind::LockCorrupted && finding.lock_word == Some(0x0001_0001)
+    };
+    let hang = outcomes.iter().find(|(_, finding)| hangs(finding));
+    let (latency, finding) = hang.expect("the lock word of the post-mortem");
+    assert_eq!(finding.cpu, Some(2));
+    explain(&run(*latency, true));
+}
+
+/// The chain names who did it, and how they came there.
+fn explain(found: &Investigation) {
+    let chain = &found.diagnosis.causal_chain;
+    let said = |text: &str| {
+        let found = chain.iter().find(|link| link.text.contains(text));
+        found.unwrap_or_else(|| panic!("`{text}` is missing in {chain:#?}"))
+    };
+    let took = said("complete on CPU 1 took mpt2sas_ioc[0].ctl_cmds.done.wait.lock");
+    assert!(took.backtrace.iter().any(|frame| frame.name == "mpt2sas_ctl_done"), "{took:#?}");
+    let zeroed = said("init_completion on CPU 2 zeroed mpt2sas_ioc[0].ctl_cmds.done.wait.lock");
+    assert!(zeroed.backtrace.iter().any(|frame| frame.name == "_ctl_ioctl"), "{zeroed:#?}");
+    said("the unlock by CPU 1 made Owner 1");
+    let drew = said("CPU 2 drew ticket 0, but Owner is 1: it can never be served");
+    assert_eq!(drew.backtrace[0].name, "_spin_lock_irq");
+    said("nobody holds mpt2sas_ioc[0].ctl_cmds.done.wait.lock");
+    assert!(took.at_cycle < zeroed.at_cycle && zeroed.at_cycle < drew.at_cycle);
+    let cpu = &found.cpus[2];
+    assert!(!cpu.interrupts_enabled);
+    assert_eq!(cpu.task.as_ref().map(|task| task.pid), Some(12410));
+    assert_eq!((cpu.registers.rax, cpu.registers.rdx), (0, 1));
+    let names: Vec<&str> = cpu.backtrace.iter().map(|frame| frame.name.as_str()).collect();
+    let expected = [
+        "_spin_lock_irq",
+        "wait_for_common",
+        "wait_for_completion_timeout",
+        "_ctl_do_mpt_command",
+        "_ctl_ioctl_main",
+        "_ctl_ioctl",
+        "vfs_ioctl",
+        "do_vfs_ioctl",
+        "sys_ioctl",
+        "system_call_fastpath",
+    ];
+    assert_eq!(names, expected);
+    let tickets = found.tickets.as_ref().expect("a history");
+    let broken = tickets.points.iter().find(|point| point.anomaly.is_some()).expect("a point");
+    assert_eq!((broken.function.as_str(), broken.cpu), ("init_completion", 2));
+}
