@@ -3,6 +3,7 @@
 # Builds guest.elf and guest.elf.sources (digest of all sources) in this
 # directory, with gcc or, by CC=clang, with clang. OUT=DIR puts them elsewhere.
 set -eu
+export LC_ALL=C # the order of files is part of the result
 
 cd "$(dirname "$0")"
 here=$(pwd)
@@ -56,7 +57,7 @@ cp "$tmp/guest.elf" "$out/guest.elf"
 
 # For each source in order of its path: path, NUL, contents, NUL.
 find . -type f \( -name '*.c' -o -name '*.h' -o -name '*.S' -o -name '*.lds' -o -name build.sh \) |
-	sed 's|^\./||' | LC_ALL=C sort |
+	sed 's|^\./||' | sort |
 	while read -r f; do
 		printf '%s\0' "$f"
 		cat "$f"
