@@ -267,7 +267,7 @@ impl Machine {
     /// The scenario begins: arrival times of interrupt sources and stalls count from `epoch`.
     pub fn arm_devices(&mut self, epoch: Cycle) {
         for id in 0..self.state.devices.len() {
-            self.device(epoch, DeviceId(id as u8), |device, ctx| device.arm(ctx));
+            self.device(epoch, DeviceId(id as u8), Device::arm);
         }
     }
 

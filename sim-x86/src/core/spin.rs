@@ -111,6 +111,11 @@ impl SpinProbe {
         self.look(regs, unit, counter)
     }
 
+    /// The core's clock has jumped: what was remembered of it is no iteration any more.
+    pub(crate) fn forget(&mut self) {
+        (self.head, self.patience, self.failures, self.pass) = (0, 0, 0, 0);
+    }
+
     fn look(
         &mut self,
         regs: &Registers,

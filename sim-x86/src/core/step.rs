@@ -33,7 +33,7 @@ pub struct Scratch {
     /// Its handle in the code cache.
     page: usize,
     /// Loop detection.
-    spin: SpinProbe,
+    pub(crate) spin: SpinProbe,
 }
 
 impl Default for Scratch {

@@ -138,6 +138,7 @@ impl Machine {
                 && let Some(end) = park.ends_at().filter(|&end| end < until)
             {
                 core.unpark(end);
+                scratch.spin.forget();
             }
             if core.unit.run == Run::Running && core.unit.clock < until {
                 step::run(core, scratch, &mut parts, until);
@@ -167,8 +168,10 @@ impl Machine {
         let (cores, scratch, mut parts) = self.split(false);
         let core = &mut cores[id.index()];
         if let Run::Parked(_) = core.unit.run {
+            let scratch = &mut scratch[id.index()];
             core.unpark(now);
-            step::run(core, &mut scratch[id.index()], &mut parts, now);
+            scratch.spin.forget();
+            step::run(core, scratch, &mut parts, now);
         }
     }
 
