@@ -211,7 +211,9 @@ impl Core {
             let jump = code.lookup(page, (head & 0xfff) as usize + op.length() as usize)?;
             if jump.is_jnz() { op.decremented() } else { None }
         };
-        if parts.log.wants_retire() || self.unit.attention {
+        // An interrupt that is pending but masked stays masked as long as the loop repeats: had it
+        // opened in between, it would have been taken.
+        if parts.log.wants_retire() || (self.unit.attention && self.interrupt_ready()) {
             return;
         }
         if let Some(park) = scratch.spin.visit(&self.regs, &self.unit, counter) {

@@ -63,6 +63,8 @@ pub struct TraceLog {
     stops: Ranges,
     /// Frames with watched words, stop words or decoded code.
     filter: PageFilter,
+    /// Frames with decoded code.
+    code: PageFilter,
     /// Writes that may have hit decoded code.
     code_writes: Vec<PhysAddr>,
     /// Per core: in user mode, as far as the observer was told.
@@ -79,6 +81,7 @@ impl TraceLog {
             watched: Ranges::default(),
             stops: Ranges::default(),
             filter: PageFilter([0; 64]),
+            code: PageFilter([0; 64]),
             code_writes: Vec::new(),
             user: vec![false; cores as usize],
         }
@@ -111,8 +114,10 @@ impl TraceLog {
 
     /// Instructions of the page at `addr` (and of those that run over into the next) are decoded.
     pub fn watch_code(&mut self, addr: PhysAddr) {
-        self.filter.add(addr);
-        self.filter.add(PhysAddr(addr.0 + 4096));
+        for addr in [addr, PhysAddr(addr.0 + 4096)] {
+            self.filter.add(addr);
+            self.code.add(addr);
+        }
     }
 
     /// True if a write to `addr` may interest anybody. HOT: one load and a test.
@@ -212,7 +217,9 @@ impl TraceLog {
 
     /// A watched page was written: decoded instructions there may be stale.
     pub fn code_written(&mut self, addr: PhysAddr) {
-        self.code_writes.push(addr);
+        if self.code.may_hold(addr) {
+            self.code_writes.push(addr);
+        }
     }
 
     /// True if [`TraceLog::forget_code`] has something to do. HOT.
