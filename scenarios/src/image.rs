@@ -4,15 +4,12 @@ use crate::symbols::{Symbol, SymbolKind, SymbolTable};
 use object::elf::{EM_X86_64, ET_EXEC, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, Object};
+use sim_x86::core::translate::{Purpose, Target, translate};
 use sim_x86::ids::PhysAddr;
+use sim_x86::spec::Translation;
 
-/// Kernel text, data and modules lie at this linear address plus their physical one.
-pub const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 /// All of RAM appears at this linear address plus its physical one.
 pub const DIRECT_MAP: u64 = 0xffff_8800_0000_0000;
-/// User memory lies at this physical address plus its linear one.
-pub const USER_PHYS: u64 = 0x4000_0000;
-
 /// Bytes to put into memory before the first instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -112,13 +109,11 @@ pub fn data_symbol(name: impl Into<String>, addr: u64, size: u64) -> Symbol {
     Symbol { kind: SymbolKind::Data, ..text_symbol(name, addr, size) }
 }
 
-/// The physical address of a linear address of the kernel's fixed map.
+/// The physical address of a linear address of the guest kernel, if RAM is there.
 #[must_use]
 pub fn physical(addr: u64) -> Option<PhysAddr> {
-    match addr {
-        KERNEL_MAP.. => Some(PhysAddr(addr - KERNEL_MAP)),
-        DIRECT_MAP..0xffff_8810_0000_0000 => Some(PhysAddr(addr - DIRECT_MAP)),
-        0x1_0000..0x4000_0000 => Some(PhysAddr(addr + USER_PHYS)),
-        _ => None,
+    match translate(Translation::Kernel, addr, false, Purpose::Read) {
+        Ok(Target::Ram(addr)) => Some(addr),
+        Ok(Target::Device(_) | Target::Apic(_)) | Err(_) => None,
     }
 }

@@ -295,3 +295,39 @@ fn symbols(object: &Placed<'_>) -> Vec<Symbol> {
     });
     named.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(r_type: u32, value: u64, place: u64, expect: Result<&[u8], Misfit>) {
+        let mut bytes = vec![0xee; 12];
+        let result = apply(&mut bytes, 2, r_type, value, place);
+        assert_eq!(result.map(|()| bytes.as_slice()), expect, "type {r_type}");
+    }
+
+    #[test]
+    fn fields_are_written_as_the_abi_says() {
+        let high = 0xffff_ffff_a100_0010;
+        let mut wide = vec![0xee; 12];
+        wide[2..10].copy_from_slice(&0xffff_ffff_a100_0010u64.to_le_bytes());
+        check(elf::R_X86_64_64, high, 0, Ok(&wide));
+        let mut word = vec![0xee; 12];
+        word[2..6].copy_from_slice(&[0x10, 0, 0, 0xa1]);
+        check(elf::R_X86_64_32S, high, 0, Ok(&word));
+        word[2..6].copy_from_slice(&[0xf0, 0xff, 0xff, 0xff]);
+        check(elf::R_X86_64_PC32, high, high + 16, Ok(&word));
+        check(elf::R_X86_64_PLT32, high, high + 16, Ok(&word));
+        check(elf::R_X86_64_NONE, high, 0, Ok(&[0xee; 12]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let high = 0xffff_ffff_a100_0010;
+        check(elf::R_X86_64_32, high, 0, Err(Misfit::Overflow));
+        check(elf::R_X86_64_PC32, high, 0x40_0000, Err(Misfit::Overflow));
+        check(elf::R_X86_64_GOTPCREL, high, high, Err(Misfit::Unsupported));
+        let result = apply(&mut [0; 4], 1, elf::R_X86_64_32S, 0, 0);
+        assert_eq!(result, Err(Misfit::Outside));
+    }
+}

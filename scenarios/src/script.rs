@@ -256,3 +256,6 @@ fn compute(a: &mut CodeAssembler, costs: &InstructionCosts, cycles: u64) -> Resu
     a.dec(rcx)?;
     a.jnz(top)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,15 +6,14 @@ use crate::schema::{Arrivals, Device, DeviceKind, Handler, Hba, IrqLine, Latency
 use crate::tree::{Span, Spanned};
 use crate::units::Duration;
 use sim_core::Hertz;
+use sim_x86::core::translate::DEVICE_BASE;
 use sim_x86::dev::{
     Arrivals as SpecArrivals, DeviceSpec, HbaSpec, IrqSourceSpec, Latency as SpecLatency, StallSpec,
 };
 use sim_x86::ids::{CoreId, DeviceId, PhysAddr};
 use sim_x86::trace::Delivery;
 
-/// Registers of HBA 0; the others follow at [`HBA_STRIDE`].
-const HBA_REGISTERS: u64 = 0xe000_0000;
-/// Distance between the registers of two HBAs.
+/// Distance between the registers of two HBAs; those of the first come first of all devices.
 pub const HBA_STRIDE: u64 = 0x1_0000;
 /// The guest's driver has room for this many adapters.
 const MOST_HBAS: usize = 4;
@@ -122,7 +121,7 @@ impl<'s> Plan<'s> {
             .map_or((1, 0), |(depth, timeout)| (*depth, timeout.value.cycles(clock)));
         DeviceSpec::Hba(HbaSpec {
             name: device.name.value.clone(),
-            regs: PhysAddr(HBA_REGISTERS + index as u64 * HBA_STRIDE),
+            regs: PhysAddr(DEVICE_BASE + index as u64 * HBA_STRIDE),
             firmware_latency: latency(&hba.firmware_latency, clock, device.name.span, diags),
             msi: hba.msi,
             interrupt_latency: hba.interrupt_latency.as_ref().map(|time| time.value.cycles(clock)),
