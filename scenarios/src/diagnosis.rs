@@ -234,7 +234,11 @@ pub struct Evidence<'a> {
 #[must_use]
 pub fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
     let messages = messages::read(evidence.console);
-    let cause = cause::find(evidence);
+    let oops = messages.iter().find(|message| message.kind == MessageKind::Oops);
+    let cause = match oops {
+        Some(oops) => cause::of_fault(evidence, oops),
+        None => cause::find(evidence),
+    };
     let verdict = verdict(evidence, &messages, cause.as_ref());
     let mut chain = Vec::new();
     if let Some(cause) = &cause {

@@ -10,7 +10,7 @@ use crate::completions::CompletionState;
 use crate::dwarf::DebugInfo;
 use crate::guest_memory::GuestMemory;
 use crate::locks::LockState;
-use crate::tasks::Tasks;
+use crate::tasks::{Task, TaskState, Tasks};
 use crate::timeline::{WaitEdge, WaitKind};
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +99,10 @@ pub fn completion_waits(
         for _ in 0..MAX_WAITERS {
             let Some(entry) = next.filter(|next| *next != list && *next != 0) else { break };
             let task = memory.read_u64(entry.wrapping_sub(link).wrapping_add(private));
-            if let Some(task) = tasks.tasks.iter().find(|known| Some(known.address) == task) {
+            // A waiter that was woken, or spins for the lock, is still queued but no longer asleep.
+            let asleep =
+                |known: &&Task| Some(known.address) == task && known.state != TaskState::RU;
+            if let Some(task) = tasks.tasks.iter().find(asleep) {
                 waits.push(TaskWait {
                     pid: task.pid,
                     comm: task.comm.clone(),

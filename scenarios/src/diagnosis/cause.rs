@@ -1,6 +1,6 @@
 //! What lies under a finding: a broken lock, a deadlock, a completion that went astray.
 
-use super::{CompletionReport, Evidence, FindingKind, Link};
+use super::{CompletionReport, Evidence, FindingKind, Link, Message};
 use crate::completions::{WaitAnomaly, WaitFault};
 use crate::locks::{Anomaly, AnomalyKind, DEVICE, LockReport, next_of, owner_of};
 use crate::timeline::{WaitEdge, WaitKind};
@@ -50,6 +50,38 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Option<Cause> {
     let broken = evidence.locks.iter().filter(|lock| !lock.anomalies.is_empty());
     let first = broken.min_by_key(|lock| lock.anomalies[0].at);
     first.map(|lock| corrupted(evidence, lock))
+}
+
+/// The cause of a fault, if the histories show one: what was broken before it, or a completion
+/// that the faulting CPU used before anything had initialised it.
+pub(super) fn of_fault(evidence: &Evidence<'_>, oops: &Message) -> Option<Cause> {
+    let held = |completion: &CompletionReport| {
+        let lock = evidence.locks.iter().find(|lock| lock.symbol == completion.lock)?;
+        lock.holder.clone().filter(|holder| Some(holder.cpu) == oops.cpu)
+    };
+    let raw = |completion: &&CompletionReport| {
+        completion.initialised.as_ref().is_none_or(|site| site.at > oops.at)
+    };
+    let found = evidence.completions.iter().filter(raw).find_map(|raw| Some((raw, held(raw)?)));
+    let Some((completion, holder)) = found else {
+        let before = |link: &Link| link.at_cycle <= oops.at;
+        return find(evidence).filter(|cause| cause.links.iter().all(before));
+    };
+    let section = completion.sections.iter().find(|(cpu, _)| *cpu == holder.cpu);
+    let function = section.map_or(&holder.function, |(_, function)| function);
+    let (cpu, name) = (holder.cpu, &completion.symbol);
+    let text = format!("{function} on CPU {cpu} used {name}, which nothing had initialised yet");
+    let link = Link::without_code(holder.since, Some(cpu), function.clone(), text.clone());
+    Some(Cause {
+        kind: FindingKind::Fault,
+        cpu: Some(cpu),
+        object: Some(name.clone()),
+        lock: Some(completion.lock.clone()),
+        summary: text,
+        links: vec![link],
+        root: None,
+        is_permanent: true,
+    })
 }
 
 /// The functions by which a CPU used a lock, as a reader would call them.

@@ -316,3 +316,24 @@ fn the_kernels_own_words_go_before_warnings_and_after_the_machines() {
     assert_eq!(kind(&[oops], unknown), (FindingKind::UnimplementedInstruction, Some(4)));
     assert_eq!(kind(&[], StopReason::Exit(0)), (FindingKind::Ok, None));
 }
+
+#[test]
+fn a_fault_on_a_raw_completion_is_explained_and_what_follows_is_not_its_cause() {
+    let mut story = Story::new();
+    story.take(5, LOCK, SPIN_LOCK_IRQSAVE + 0x10);
+    story.write(5, DONE, 4, COMPLETE + 0x20, 1);
+    story.print(5, "BUG: unable to handle kernel NULL pointer dereference at (null)");
+    story.write(18, DONE, 4, COMMAND + 0x40, 0);
+    story.write(18, LOCK, 4, INIT_HEAD + 0x8, 0);
+    let found = story.end(&StopReason::Exit(1));
+    let finding = &found.diagnosis.finding;
+    assert_eq!((finding.kind, finding.cpu), (FindingKind::Fault, Some(5)));
+    assert_eq!(finding.cause, None);
+    assert_eq!(
+        texts(&found),
+        [
+            "complete on CPU 5 used ioc.done, which nothing had initialised yet",
+            "BUG: unable to handle kernel NULL pointer dereference at (null)",
+        ]
+    );
+}

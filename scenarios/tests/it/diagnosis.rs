@@ -49,22 +49,26 @@ fn run(latency: u64, retraced: bool) -> Investigation {
     found
 }
 
+fn outcomes(latencies: impl Iterator<Item = u64>) -> Vec<(u64, Finding)> {
+    latencies.map(|latency| (latency, run(latency, false).diagnosis.finding)).collect()
+}
+
 #[test]
 fn the_outcome_goes_from_lost_over_corrupted_to_correct() {
-    let outcomes: Vec<(u64, Finding)> = (8_000..17_000)
-        .step_by(600)
-        .map(|latency| (latency, run(latency, false).diagnosis.finding))
-        .collect();
-    let kinds: Vec<FindingKind> = outcomes.iter().map(|(_, finding)| finding.kind).collect();
-    let mut bands = kinds;
+    let coarse = outcomes((8_000..17_000).step_by(600));
+    let mut bands: Vec<FindingKind> = coarse.iter().map(|(_, finding)| finding.kind).collect();
     bands.dedup();
     let expected = [FindingKind::LostCompletion, FindingKind::LockCorrupted, FindingKind::Ok];
-    assert_eq!(bands, expected, "{outcomes:#?}");
+    assert_eq!(bands, expected, "{coarse:#?}");
+    // The hang of the post-mortem lies between the last lost completion and the latencies at
+    // which the waiter gets the lock while the completer is still inside.
+    let lost = coarse.partition_point(|(_, finding)| finding.kind == FindingKind::LostCompletion);
+    let fine = outcomes((coarse[lost - 1].0..=coarse[lost].0).step_by(50));
     let hangs = |finding: &Finding| {
         finding.kind == FindingKind::LockCorrupted && finding.lock_word == Some(0x0001_0001)
     };
-    let hang = outcomes.iter().find(|(_, finding)| hangs(finding));
-    let (latency, finding) = hang.expect("the lock word of the post-mortem");
+    let hang = fine.iter().find(|(_, finding)| hangs(finding));
+    let (latency, finding) = hang.unwrap_or_else(|| panic!("no hang in {fine:#?}"));
     assert_eq!(finding.cpu, Some(2));
     explain(&run(*latency, true));
 }
