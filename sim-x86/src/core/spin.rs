@@ -65,7 +65,7 @@ impl Core {
 }
 
 /// Branches to other places before a candidate loop head is given up.
-const PATIENCE: u32 = 64;
+const PATIENCE: u32 = 8;
 /// Failures in a row after which looking becomes rarer.
 const EAGER: u32 = 8;
 /// At most this power of two of visits are passed over between two looks.

@@ -1,6 +1,7 @@
 //! Store buffering: the one reordering that x86-TSO allows must show, and MFENCE must stop it.
 
 use crate::guest::{self, DATA, LONG, word};
+use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use sim_x86::{Machine, Speed};
 
@@ -10,7 +11,7 @@ fn store_buffering(skew: u32, fence: bool) -> Machine {
     guest::machine(2, |a| assemble(a, skew, fence).expect("the program assembles"))
 }
 
-fn assemble(a: &mut CodeAssembler, skew: u32, fence: bool) -> Result<(), iced_x86::IcedError> {
+fn assemble(a: &mut CodeAssembler, skew: u32, fence: bool) -> Result<(), IcedError> {
     let (mut other, mut delay, mut go) = (a.create_label(), a.create_label(), a.create_label());
     a.mov(rbx, DATA)?;
     a.mov(rsi, DATA + 64)?;

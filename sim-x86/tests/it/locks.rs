@@ -1,6 +1,7 @@
 //! Ticket locks on many CPUs: nothing is lost, everybody is served, invariants hold throughout.
 
 use crate::guest::{self, DATA, LONG, word};
+use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use sim_core::Cycle;
 use sim_x86::{Machine, Speed, Stop};
@@ -11,7 +12,7 @@ pub(crate) fn contention(cores: u32, rounds: i32) -> Machine {
     guest::machine(cores, |a| assemble(a, cores, rounds).expect("the program assembles"))
 }
 
-fn assemble(a: &mut CodeAssembler, cores: u32, rounds: i32) -> Result<(), iced_x86::IcedError> {
+fn assemble(a: &mut CodeAssembler, cores: u32, rounds: i32) -> Result<(), IcedError> {
     let (mut again, mut spin, mut locked, mut done) =
         (a.create_label(), a.create_label(), a.create_label(), a.create_label());
     a.mov(rbx, DATA)?;

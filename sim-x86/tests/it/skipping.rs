@@ -2,6 +2,7 @@
 
 use crate::guest::{self, LONG};
 use crate::locks::contention;
+use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use sim_core::Cycle;
 use sim_x86::{Machine, Speed, Stop};
@@ -32,7 +33,7 @@ fn contention_is_the_same_at_every_speed() {
 #[test]
 fn a_counted_loop_is_skipped_exactly() {
     let machine = guest::machine(2, |a| {
-        let mut delay = || -> Result<(), iced_x86::IcedError> {
+        let mut delay = || -> Result<(), IcedError> {
             let mut again = a.create_label();
             a.mov(ecx, 100_000)?;
             a.set_label(&mut again)?;
@@ -59,7 +60,7 @@ fn a_loop_with_calls_is_skipped_exactly() {
     assert!(matches!(hashes[0].0, Stop::Exit { code: 9, .. }));
 }
 
-fn assemble_call_loop(a: &mut CodeAssembler) -> Result<(), iced_x86::IcedError> {
+fn assemble_call_loop(a: &mut CodeAssembler) -> Result<(), IcedError> {
     let (mut wait, mut read, mut setter, mut delay) =
         (a.create_label(), a.create_label(), a.create_label(), a.create_label());
     a.mov(rbx, guest::DATA)?;
