@@ -4,5 +4,4 @@ mod common;
 mod examples;
 mod program;
 mod scenario;
-mod sweep;
 mod wrong_input;
