@@ -2,7 +2,7 @@
 //!
 //! Per instruction: one comparison against the horizon, one test for attention, the L1I check when
 //! the code line changes, a lookup in the predecoded page, the execution, and the clock. Cost is
-//! measured by `benches/` (see `docs/performance.md`).
+//! to be measured by `benches/`.
 
 use crate::core::bus::CoreBus;
 use crate::core::code::{CodeCache, Lookup};
