@@ -3,7 +3,7 @@
 //! The guest keeps a frame pointer in every C function, and each of its entry stubs leaves the
 //! address of the saved registers plus one in RBP; so an odd frame pointer means "registers are
 //! saved here". Only the innermost function, and one that an interrupt hit, may be without its
-//! frame: [`frame_state`] then tells where the return address lies.
+//! frame: what its code has pushed so far then tells where the return address lies.
 
 mod frame_state;
 mod stacks;

@@ -156,3 +156,6 @@ impl Report {
         text::render(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,3 +214,6 @@ pub fn backtrace(
     let rip = memory.read_u64(sp + return_at)?;
     Some(unwind_task(memory, symbols, rip, sp + return_at + 8, bp))
 }
+
+#[cfg(test)]
+mod tests;
