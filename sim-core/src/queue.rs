@@ -80,6 +80,13 @@ impl<E: Copy> EventQueue<E> {
         self.heap.peek().map(|entry| entry.at)
     }
 
+    /// When the earliest event is due; [`Cycle::NEVER`] if none is pending. HOT.
+    #[inline]
+    #[must_use]
+    pub fn horizon(&self) -> Cycle {
+        self.heap.peek().map_or(Cycle::NEVER, |entry| entry.at)
+    }
+
     /// Takes the earliest event.
     pub fn pop(&mut self) -> Option<(Cycle, E)> {
         self.heap.pop().map(|entry| (entry.at, entry.event))

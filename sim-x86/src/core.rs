@@ -102,8 +102,6 @@ pub struct Unit {
     pub run: Run,
     /// Start of the next instruction (or of the one that is blocked).
     pub clock: Cycle,
-    /// The core must not run past this cycle before it has seen its own next event.
-    pub limit: Cycle,
     /// True if something may have to be serviced before the next instruction.
     pub attention: bool,
     /// True while an instruction has started and not completed: it completes before an interrupt
@@ -167,7 +165,6 @@ impl Core {
             id,
             run: Run::Off,
             clock: Cycle(0),
-            limit: Cycle::NEVER,
             attention: false,
             restarting: false,
             announced: false,
@@ -208,11 +205,6 @@ impl Unit {
             Run::Off | Run::Running | Run::Waiting(_) | Run::Parked(_) => self.halted,
         };
         Counts { instructions: self.instructions, unhalted: now.0.saturating_sub(halted) }
-    }
-
-    /// An event of the core's own is due at `at`: run no further before it.
-    pub(crate) fn clock_limit(&mut self, at: Cycle) {
-        self.limit = self.limit.min(at);
     }
 
     /// Adds an event to the core's hash: what, when, where it was, and a detail.

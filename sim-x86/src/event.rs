@@ -150,6 +150,41 @@ pub enum Event {
     },
 }
 
+/// Whose state an event may read or change, apart from the home agent's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody's.
+    Home,
+    /// One core's.
+    Core(CoreId),
+    /// Devices', and through them memory and any core.
+    Devices,
+}
+
+impl Event {
+    /// Whose state it may read or change.
+    #[inline]
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        match *self {
+            Event::Request { .. } | Event::WriteBack { .. } => Reach::Home,
+            Event::Probe { core, .. }
+            | Event::Fill { core, .. }
+            | Event::Interrupt { core, .. }
+            | Event::ApicTimer { core }
+            | Event::PmuOverflow { core, .. } => Reach::Core(core),
+            Event::DmaRequest { .. }
+            | Event::DmaVisible { .. }
+            | Event::MmioWrite { .. }
+            | Event::MmioRead { .. }
+            | Event::PortOut { .. }
+            | Event::Device { .. }
+            | Event::Trigger { .. }
+            | Event::Stop { .. } => Reach::Devices,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

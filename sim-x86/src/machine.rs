@@ -3,6 +3,7 @@
 //! `clone` forks it (large state is copy-on-write), `==` compares it, serde stores it. All time
 //! passes in [`Machine::run`].
 
+mod agenda;
 pub mod invariants;
 pub mod log;
 mod run;
@@ -19,6 +20,7 @@ use crate::ids::{CoreId, DeviceId, PhysAddr};
 use crate::mem::home::Home;
 use crate::mem::ram::Ram;
 use crate::spec::{MachineSpec, SpecErrors};
+use agenda::Agenda;
 use log::{Ranges, TraceLog};
 pub use run::{Speed, Stop, Until};
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,7 @@ struct Derived {
     scratch: Vec<Scratch>,
     log: TraceLog,
     map: DeviceMap,
+    agenda: Agenda,
     stops: Ranges,
     /// Instructions that end a run when reached, by any CPU or by one.
     breakpoints: Vec<(u64, Option<CoreId>)>,
@@ -106,6 +109,7 @@ impl Derived {
             scratch: vec![Scratch::default(); spec.cores as usize],
             log: TraceLog::new(spec.cores),
             map: DeviceMap(ranges.collect()),
+            agenda: Agenda::default(),
             stops: Ranges::default(),
             breakpoints: Vec::new(),
         }
@@ -201,6 +205,13 @@ impl Machine {
     #[must_use]
     pub fn instructions(&self) -> u64 {
         self.state.cores.iter().map(|core| core.unit.instructions).sum()
+    }
+
+    /// Instructions that the host executed since derived state was last dropped; the rest of
+    /// [`Machine::instructions`] was computed by skipping loops.
+    #[must_use]
+    pub fn executed(&self) -> u64 {
+        self.derived.scratch.iter().map(|scratch| scratch.executed).sum()
     }
 
     /// Bytes that left by the debug console port.

@@ -329,7 +329,6 @@ impl CoreBus<'_> {
             let core = self.unit.id;
             let at = at.max(self.unit.clock + 1);
             self.post(at, Event::ApicTimer { core });
-            self.unit.clock_limit(at);
         }
     }
 
@@ -341,7 +340,6 @@ impl CoreBus<'_> {
             let (core, generation) = (self.unit.id, self.unit.pmu_generation);
             let at = now + cycles.max(1);
             self.post(at, Event::PmuOverflow { core, generation });
-            self.unit.clock_limit(at);
         }
     }
 
@@ -382,9 +380,7 @@ impl CoreBus<'_> {
             self.spec.interrupts.ipi[self.spec.topology.core_distance(me, to)]
         };
         let mut at = self.unit.clock + u64::from(latency).max(1);
-        if to == me {
-            self.unit.clock_limit(at);
-        } else {
+        if to != me {
             at = at.max(self.unit.clock + self.leg());
         }
         self.post(at, Event::Interrupt { core: to, delivery });

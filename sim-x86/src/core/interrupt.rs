@@ -276,7 +276,5 @@ impl Core {
         self.unit.note(Note::Wake, now, self.regs.rip, clock.0);
         parts.log.core_control(now, self.unit.id, Trace::Wake);
         parts.bus(&mut self.unit, self.regs.rip).schedule_overflow(clock);
-        // The overflow is an event in the queue: no window is open that could run past it.
-        self.unit.limit = Cycle::NEVER;
     }
 }

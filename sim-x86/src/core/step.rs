@@ -34,11 +34,13 @@ pub struct Scratch {
     page: usize,
     /// Loop detection.
     pub(crate) spin: SpinProbe,
+    /// Instructions that were executed and not computed by skipping.
+    pub(crate) executed: u64,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Scratch { page_va: u64::MAX, page_pa: 0, page: 0, spin: SpinProbe::default() }
+        Scratch { page_va: u64::MAX, page_pa: 0, page: 0, spin: SpinProbe::default(), executed: 0 }
     }
 }
 
@@ -82,9 +84,14 @@ impl Parts<'_> {
     }
 }
 
-/// Runs `core` while its clock lies before `until` and it has something to execute.
+/// Runs `core` while its clock lies before `until` and before every pending event (its own
+/// included, as it posts them), and it has something to execute.
 pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) {
-    while core.unit.run == Run::Running && core.unit.clock < until.min(core.unit.limit) {
+    let before = core.unit.instructions;
+    while core.unit.run == Run::Running
+        && core.unit.clock < until
+        && core.unit.clock < parts.queue.horizon()
+    {
         if core.unit.attention && core.service(parts) {
             continue;
         }
@@ -119,8 +126,7 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
             Err(stall) => core.stalled(stall, parts),
         }
     }
-    // The core's own events that set the limit are in the queue: they bound the next window.
-    core.unit.limit = Cycle::NEVER;
+    scratch.executed += core.unit.instructions - before;
 }
 
 impl Core {
@@ -372,8 +378,8 @@ fn fire_triggers(core: &mut Core, parts: &mut Parts<'_>, rip: u64) {
     }
 }
 
-/// Makes the core's stores visible up to `until`: called for every core at the end of a window, so
-/// that what is visible never depends on how long the windows are.
+/// Makes the core's stores visible up to `until`: called at the end of a window and before an event
+/// reaches the core, so that what is visible never depends on how long the windows are.
 #[inline]
 pub fn settle(core: &mut Core, parts: &mut Parts<'_>, until: Cycle) {
     if !core.unit.stores.is_empty() && !matches!(core.unit.run, Run::Parked(_)) {

@@ -215,6 +215,13 @@ impl TraceLog {
         }
     }
 
+    /// True if enough records wait to be worth handing over.
+    #[inline]
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.records.len() >= 1024
+    }
+
     /// A watched page was written: decoded instructions there may be stale.
     pub fn code_written(&mut self, addr: PhysAddr) {
         if self.code.may_hold(addr) {

@@ -6,11 +6,12 @@
 //! instructions that start at it.
 
 use crate::core::step;
-use crate::core::{DeviceRead, NO_LINE, Note, Run, Wait};
+use crate::core::{Core, DeviceRead, NO_LINE, Note, Run, Wait};
 use crate::dev::{DevCtx, DevEffect, Device, DmaRead};
-use crate::event::{Event, StopCause, Want};
+use crate::event::{Event, Reach, StopCause, Want};
 use crate::ids::{CoreId, DeviceId, LineAddr, PhysAddr};
 use crate::lapic::Lvt;
+use crate::machine::agenda::Agenda;
 use crate::machine::{DmaWrite, Machine};
 use crate::mem::cache::LineState;
 use crate::mem::home::{self, Requester, Send};
@@ -74,6 +75,20 @@ impl DmaRead for Ram {
     }
 }
 
+/// When a core next does something by itself: executes, leaves a counted loop, or makes a buffered
+/// store visible while it sleeps or waits.
+fn acts_at(core: &Core) -> Cycle {
+    let unit = &core.unit;
+    match unit.run {
+        Run::Running => unit.clock,
+        Run::Parked(park) => park.ends_at().unwrap_or(Cycle::NEVER),
+        Run::Off | Run::Waiting(_) | Run::Halted(_) => match unit.stores.head() {
+            Some((store, at)) if unit.caches.state(store.addr.line()).writable() => at,
+            _ => Cycle::NEVER,
+        },
+    }
+}
+
 impl Machine {
     /// Runs until `until`, or until something ends the run. Records go to `observer`, which cannot
     /// change anything.
@@ -87,9 +102,10 @@ impl Machine {
 
     fn advance(&mut self, until: Cycle, speed: Speed, observer: &mut dyn Observer) -> Stop {
         let ahead = if speed.run_ahead { home::leg(&self.spec.memory) } else { 1 };
+        self.derived.agenda = Agenda::new(self.state.cores.iter().map(acts_at));
         loop {
-            let earliest = self.earliest_core();
-            let next = self.state.queue.next_at().unwrap_or(Cycle::NEVER);
+            let (core, earliest) = self.derived.agenda.first();
+            let next = self.state.queue.horizon();
             let at = earliest.min(next);
             if at >= until {
                 self.state.now = until;
@@ -100,51 +116,36 @@ impl Machine {
             }
             self.state.now = at;
             if next <= earliest {
-                self.settle_stores(at);
-                self.derived.log.deliver(at, observer);
+                if self.derived.log.is_long() {
+                    self.settle_stores(at);
+                    self.derived.log.deliver(at, observer);
+                }
                 if let Some(stop) = self.events_at(at) {
                     return stop;
                 }
             } else {
-                self.window((earliest + ahead).min(next).min(until), speed.skip_loops);
+                // Nobody else can reach the first core before the second plus a leg.
+                let until = (self.derived.agenda.second() + ahead).min(next).min(until);
+                self.window(core, until, speed.skip_loops);
             }
         }
     }
 
-    /// Earliest cycle at which a core does something by itself: executes, leaves a counted loop,
-    /// or makes a buffered store visible while it sleeps or waits.
-    fn earliest_core(&self) -> Cycle {
-        let mut earliest = Cycle::NEVER;
-        for core in &self.state.cores {
-            let unit = &core.unit;
-            let at = match unit.run {
-                Run::Running => unit.clock,
-                Run::Parked(park) => park.ends_at().unwrap_or(Cycle::NEVER),
-                Run::Off | Run::Waiting(_) | Run::Halted(_) => match unit.stores.head() {
-                    Some((store, at)) if unit.caches.state(store.addr.line()).writable() => at,
-                    _ => Cycle::NEVER,
-                },
-            };
-            earliest = earliest.min(at);
-        }
-        earliest
-    }
-
-    /// Lets every core run up to `until`.
-    fn window(&mut self, until: Cycle, skip: bool) {
+    /// Lets one core run up to `until`, or to the first event that it posts on the way.
+    fn window(&mut self, index: usize, until: Cycle, skip: bool) {
         let (cores, scratch, mut parts) = self.split(skip);
-        for (core, scratch) in cores.iter_mut().zip(scratch) {
-            if let Run::Parked(park) = core.unit.run
-                && let Some(end) = park.ends_at().filter(|&end| end < until)
-            {
-                core.unpark(end);
-                scratch.spin.forget();
-            }
-            if core.unit.run == Run::Running && core.unit.clock < until {
-                step::run(core, scratch, &mut parts, until);
-            }
-            step::settle(core, &mut parts, until);
+        let (core, scratch) = (&mut cores[index], &mut scratch[index]);
+        if let Run::Parked(park) = core.unit.run
+            && let Some(end) = park.ends_at()
+        {
+            core.unpark(end);
+            scratch.spin.forget();
         }
+        step::run(core, scratch, &mut parts, until);
+        let until = until.min(parts.queue.horizon());
+        step::settle(core, &mut parts, until);
+        let at = acts_at(core);
+        self.derived.agenda.set(index, at);
     }
 
     fn settle_stores(&mut self, until: Cycle) {
@@ -152,6 +153,12 @@ impl Machine {
         for core in cores {
             step::settle(core, &mut parts, until);
         }
+    }
+
+    /// An event has changed what `id` does next.
+    fn reschedule(&mut self, id: CoreId) {
+        let at = acts_at(&self.state.cores[id.index()]);
+        self.derived.agenda.set(id.index(), at);
     }
 
     /// Brings every core to the current cycle: skipped loops are accounted for, so that the state
@@ -163,7 +170,8 @@ impl Machine {
         self.settle_stores(self.state.now);
     }
 
-    /// An event is about to reach `id` at `now`: a parked core is brought there first.
+    /// An event is about to reach `id` at `now`: a parked core is brought there first, and stores
+    /// that are due become visible.
     fn catch_up(&mut self, id: CoreId, now: Cycle) {
         let (cores, scratch, mut parts) = self.split(false);
         let core = &mut cores[id.index()];
@@ -173,12 +181,24 @@ impl Machine {
             scratch.spin.forget();
             step::run(core, scratch, &mut parts, now);
         }
+        step::settle(core, &mut parts, now);
     }
 
     fn events_at(&mut self, now: Cycle) -> Option<Stop> {
-        while self.state.queue.next_at() == Some(now) {
+        while self.state.queue.horizon() == now {
             let (_, event) = self.state.queue.pop().expect("an event is due");
+            let reach = event.reach();
+            if reach == Reach::Devices {
+                self.settle_stores(now);
+            }
             let stop = self.handle(now, event);
+            match reach {
+                Reach::Home => {}
+                Reach::Core(id) => self.reschedule(id),
+                Reach::Devices => {
+                    self.derived.agenda = Agenda::new(self.state.cores.iter().map(acts_at));
+                }
+            }
             if stop.is_some() {
                 return stop;
             }
