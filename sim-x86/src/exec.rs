@@ -92,6 +92,8 @@ pub enum Flow {
     Next,
     /// Jumped: RIP holds the target.
     Taken,
+    /// SYSCALL, SYSRET, far RET to another ring: RIP holds the target there.
+    Ring,
     /// One iteration of a REP string instruction is done, more follow: RIP still points at it.
     Repeat,
     /// HLT: RIP is past it; the core sleeps until an interrupt.

@@ -41,6 +41,8 @@ pub struct CoreBus<'a> {
     pub cost: u32,
     /// Linear address of the current instruction.
     pub rip: u64,
+    /// The instruction loop must look up at this cycle: events of the core's own lower it.
+    pub horizon: Cycle,
 }
 
 impl CoreBus<'_> {
@@ -55,6 +57,7 @@ impl CoreBus<'_> {
 
     /// Schedules an event of this core.
     pub fn post(&mut self, at: Cycle, event: Event) {
+        self.horizon = self.horizon.min(at);
         self.queue.schedule(at, self.source(), event);
     }
 
@@ -153,7 +156,9 @@ impl CoreBus<'_> {
     ) {
         // A loop that writes watched words is not skipped: every write is to be seen.
         self.unit.activity += 1;
-        self.log.code_written(addr);
+        if self.log.code_written(addr) {
+            self.horizon = Cycle(0);
+        }
         let core = self.unit.id;
         if self.log.watches_word(addr, size) {
             self.log.core(at, core, Trace::Write { addr, size, locked, rip, old, new });
@@ -637,6 +642,7 @@ impl CoreBus<'_> {
         use crate::mem::cache::{LineState, Probed};
         self.unit.activity += 1;
         if self.unit.fetch_line == line {
+            self.horizon = Cycle(0);
             self.unit.fetch_line = NO_LINE;
         }
         if self.unit.caches.probe(line, LineState::Invalid) == Probed::Modified {

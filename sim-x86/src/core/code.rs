@@ -17,13 +17,13 @@ const TRIGGER: u16 = u16::MAX;
 #[derive(Clone, Debug)]
 struct CodePage {
     /// By byte offset: index into `ops` plus 1.
-    index: Box<[u16; PAGE_BYTES]>,
+    index: [u16; PAGE_BYTES],
     ops: Vec<Op>,
 }
 
 impl CodePage {
     fn empty() -> Self {
-        CodePage { index: Box::new([UNKNOWN; PAGE_BYTES]), ops: Vec::new() }
+        CodePage { index: [UNKNOWN; PAGE_BYTES], ops: Vec::new() }
     }
 }
 

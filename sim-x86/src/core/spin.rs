@@ -86,19 +86,22 @@ pub struct SpinProbe {
 }
 
 impl SpinProbe {
+    /// True if this backward branch is to be looked at by [`SpinProbe::visit`]. HOT.
+    #[inline]
+    pub fn is_due(&mut self) -> bool {
+        let due = self.pass == 0;
+        self.pass = self.pass.saturating_sub(1);
+        due
+    }
+
     /// The core has just jumped back to `regs.rip`. Returns how to park it if the iteration since
     /// the last visit repeats. `counter` tells the register of a counted delay loop at its head.
-    #[inline]
     pub fn visit(
         &mut self,
         regs: &Registers,
         unit: &Unit,
         counter: impl FnOnce() -> Option<u8>,
     ) -> Option<Park> {
-        if self.pass > 0 {
-            self.pass -= 1;
-            return None;
-        }
         if regs.rip != self.head {
             if self.patience > 0 {
                 self.patience -= 1;

@@ -1,8 +1,10 @@
 //! HOT: the instruction loop of one core.
 //!
-//! Per instruction: one comparison against the horizon, one test for attention, the L1I check when
-//! the code line changes, a lookup in the predecoded page, the execution, and the clock. Cost is
-//! to be measured by `benches/`.
+//! [`straight`] is the loop proper: it runs decoded instructions from L1I as long as nothing but
+//! instructions happens. Per instruction: one comparison with the horizon, one with the oldest
+//! buffered store, one with the current code line, the lookup in the predecoded page, the
+//! execution, and the clock. Whatever else there is to do (another page, a miss, an interrupt, a
+//! fault, a mode change) makes it return, and [`run`] does it. `benches/` measures the cost.
 
 use crate::core::bus::CoreBus;
 use crate::core::code::{CodeCache, Lookup};
@@ -12,7 +14,7 @@ use crate::core::translate::{Purpose, Target, translate};
 use crate::core::{Core, NO_LINE, Note, Run, Shadow, Unit, Wait};
 use crate::event::{Event, StopCause, Want};
 use crate::exec::{Access, Bus, Exception, Flow, Stall, execute};
-use crate::ids::{CoreId, LineAddr, PhysAddr};
+use crate::ids::{CoreId, LINE_BYTES, LineAddr, PhysAddr};
 use crate::machine::DeviceMap;
 use crate::machine::log::TraceLog;
 use crate::mem::cache::Level;
@@ -23,15 +25,30 @@ use crate::spec::MachineSpec;
 use crate::trace::Trace;
 use sim_core::{Cycle, EventQueue};
 
+/// Slots of the instruction translation cache.
+const PAGES: usize = 16;
+
+/// A page from which instructions are fetched.
+#[derive(Clone, Copy, Debug)]
+struct Page {
+    /// Its linear base, with the privilege it was translated for in the low bits.
+    va: u64,
+    /// Its frame's base.
+    pa: u64,
+    /// Its handle in the code cache.
+    handle: usize,
+}
+
+/// No page has this key.
+const NO_PAGE: Page = Page { va: u64::MAX, pa: 0, handle: 0 };
+
 /// What one core keeps between windows and may lose at any time.
 #[derive(Clone, Debug)]
 pub struct Scratch {
-    /// Linear page of the last fetch, with the privilege it was translated for.
-    page_va: u64,
-    /// Its frame's base.
-    page_pa: u64,
-    /// Its handle in the code cache.
-    page: usize,
+    /// Page of the last fetch.
+    page: Page,
+    /// Pages fetched from before, by low bits of the page number.
+    pages: [Page; PAGES],
     /// Loop detection.
     pub(crate) spin: SpinProbe,
     /// Instructions that were executed and not computed by skipping.
@@ -40,7 +57,8 @@ pub struct Scratch {
 
 impl Default for Scratch {
     fn default() -> Self {
-        Scratch { page_va: u64::MAX, page_pa: 0, page: 0, spin: SpinProbe::default(), executed: 0 }
+        let spin = SpinProbe::default();
+        Scratch { page: NO_PAGE, pages: [NO_PAGE; PAGES], spin, executed: 0 }
     }
 }
 
@@ -80,8 +98,24 @@ impl Parts<'_> {
             map: self.map,
             cost: 0,
             rip,
+            horizon: Cycle::NEVER,
         }
     }
+}
+
+/// Why [`straight`] returned.
+#[derive(Debug)]
+enum Exit {
+    /// The horizon, an interrupt to look at, or single-stepping.
+    Look,
+    /// The next instruction's line or page is not at hand, or it is not decoded.
+    Fetch,
+    /// A backward branch was taken, and it is time to look whether a loop repeats.
+    Back,
+    /// An instruction at this address completed and did more than fall through or jump.
+    Flow(Flow, u64),
+    /// An instruction did not complete.
+    Stalled(Stall),
 }
 
 /// Runs `core` while its clock lies before `until` and before every pending event (its own
@@ -95,50 +129,129 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
         if core.unit.attention && core.service(parts) {
             continue;
         }
-        let rip = core.regs.rip;
-        if !core.unit.stores.is_empty() {
-            let clock = core.unit.clock;
-            parts.bus(&mut core.unit, rip).drain_before(clock);
-        }
         if parts.log.code_dirty() {
             parts.log.forget_code(parts.code);
         }
-        let op = match fetch(core, scratch, parts) {
-            Ok(op) => op,
-            Err(stall) => {
-                core.stalled(stall, parts);
-                continue;
-            }
+        let exit = if core.regs.rflags & flags::TF == 0 {
+            straight(core, scratch, parts, until)
+        } else {
+            Exit::Fetch
         };
-        let single_step = core.regs.rflags & flags::TF != 0;
-        let mut bus = parts.bus(&mut core.unit, rip);
-        match execute(&mut core.regs, &mut bus, &op) {
-            Ok(flow) => {
-                let cost = bus.cost + op.cost();
-                core.retire(cost, parts, rip);
-                if flow != Flow::Next {
-                    core.follow(flow, rip, scratch, parts);
-                }
-                if single_step {
-                    core.raise(Exception::Debug, parts);
-                }
-            }
-            Err(stall) => core.stalled(stall, parts),
+        match exit {
+            Exit::Look => {}
+            Exit::Fetch => core.single(scratch, parts),
+            Exit::Back => core.look_for_loop(scratch, parts),
+            Exit::Flow(flow, rip) => core.follow(flow, rip, scratch, parts),
+            Exit::Stalled(stall) => core.stalled(stall, parts),
         }
     }
     scratch.executed += core.unit.instructions - before;
 }
 
+/// HOT: the loop. The first instruction is due and no interrupt is to be taken before it.
+fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) -> Exit {
+    let Core { regs, unit } = core;
+    let Parts { ram, queue, spec, log, code, map, skip, .. } = parts;
+    let (code, skip, retire) = (&**code, *skip, log.wants_retire());
+    let horizon = until.min(queue.horizon());
+    let Page { va: page_va, pa: page_pa, handle } = scratch.page;
+    let privilege = u64::from(regs.cpl());
+    let mut line_va = u64::MAX;
+    let mut bus = CoreBus { unit, ram, queue, spec, log, map, cost: 0, rip: 0, horizon };
+    loop {
+        let rip = regs.rip;
+        let clock = bus.unit.clock;
+        if bus.unit.stores.due() < clock {
+            bus.drain_before(clock);
+            if bus.horizon <= clock {
+                return Exit::Look;
+            }
+        }
+        if rip >> 6 != line_va {
+            if rip & !0xfff | privilege != page_va {
+                return Exit::Fetch;
+            }
+            let line = PhysAddr(page_pa | rip & 0xfff).line();
+            if line != bus.unit.fetch_line {
+                if !bus.unit.caches.fetch_l1(line) {
+                    return Exit::Fetch;
+                }
+                bus.unit.fetch_line = line;
+            }
+            line_va = rip >> 6;
+        }
+        let Some(op) = code.lookup(handle, rip as usize & 0xfff) else { return Exit::Fetch };
+        if (rip & 63) + op.length() > LINE_BYTES {
+            return Exit::Fetch;
+        }
+        bus.cost = 0;
+        bus.rip = rip;
+        let flow = match execute(regs, &mut bus, op) {
+            Ok(flow) => flow,
+            Err(stall) => return Exit::Stalled(stall),
+        };
+        if retire {
+            bus.log.core(clock, bus.unit.id, Trace::Retire { rip });
+        }
+        bus.unit.retire(bus.cost + op.cost());
+        match flow {
+            Flow::Next | Flow::Repeat => {}
+            Flow::Taken => {
+                if skip && regs.rip <= rip && scratch.spin.is_due() {
+                    return Exit::Back;
+                }
+            }
+            flow => return Exit::Flow(flow, rip),
+        }
+        if bus.unit.clock >= bus.horizon || bus.unit.attention || regs.rflags & flags::TF != 0 {
+            return Exit::Look;
+        }
+    }
+}
+
+impl Unit {
+    /// An instruction that cost `cycles` has completed.
+    #[inline(always)]
+    fn retire(&mut self, cycles: u32) {
+        self.clock += u64::from(cycles);
+        self.instructions += 1;
+        self.restarting = false;
+        self.announced = false;
+    }
+}
+
 impl Core {
-    #[inline]
-    fn retire(&mut self, cost: u32, parts: &mut Parts<'_>, rip: u64) {
+    /// Executes one instruction that [`straight`] left: one whose code has to be brought first, one
+    /// that crosses a line, one that devices watch, or one under the trap flag.
+    fn single(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
+        let rip = self.regs.rip;
+        let op = match fetch(self, scratch, parts) {
+            Ok(op) => op,
+            Err(stall) => return self.stalled(stall, parts),
+        };
+        let single_step = self.regs.rflags & flags::TF != 0;
+        let mut bus = parts.bus(&mut self.unit, rip);
+        let flow = match execute(&mut self.regs, &mut bus, &op) {
+            Ok(flow) => flow,
+            Err(stall) => return self.stalled(stall, parts),
+        };
+        let cost = bus.cost + op.cost();
         if parts.log.wants_retire() {
             parts.log.core(self.unit.clock, self.unit.id, Trace::Retire { rip });
         }
-        self.unit.clock += u64::from(cost);
-        self.unit.instructions += 1;
-        self.unit.restarting = false;
-        self.unit.announced = false;
+        self.unit.retire(cost);
+        match flow {
+            Flow::Next | Flow::Repeat => {}
+            Flow::Taken => {
+                if parts.skip && self.regs.rip <= rip && scratch.spin.is_due() {
+                    self.look_for_loop(scratch, parts);
+                }
+            }
+            flow => self.follow(flow, rip, scratch, parts),
+        }
+        if single_step {
+            self.raise(Exception::Debug, parts);
+        }
     }
 
     /// The instruction did not complete: it faults, waits, or is unknown.
@@ -160,13 +273,12 @@ impl Core {
         }
     }
 
-    /// Everything but falling through to the next instruction.
-    #[inline]
+    /// Everything but falling through and jumping within a ring.
     fn follow(&mut self, flow: Flow, rip: u64, scratch: &mut Scratch, parts: &mut Parts<'_>) {
         match flow {
-            Flow::Next | Flow::Repeat => {}
-            Flow::Taken => {
-                if self.regs.rip <= rip && parts.skip {
+            Flow::Next | Flow::Repeat | Flow::Taken => {}
+            Flow::Ring => {
+                if parts.skip && self.regs.rip <= rip && scratch.spin.is_due() {
                     self.look_for_loop(scratch, parts);
                 }
                 if parts.log.wants_control() {
@@ -205,9 +317,8 @@ impl Core {
         }
     }
 
-    #[inline]
     fn look_for_loop(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
-        let (page_va, page) = (scratch.page_va, scratch.page);
+        let Page { va: page_va, handle: page, .. } = scratch.page;
         let code = &*parts.code;
         let head = self.regs.rip;
         let counter = || {
@@ -253,19 +364,18 @@ impl Core {
 }
 
 /// The instruction at RIP, its line being in L1I.
-#[inline]
 fn fetch(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>) -> Access<Op> {
     let rip = core.regs.rip;
     let page_va = rip & !0xfff | u64::from(core.regs.cpl());
-    if page_va != scratch.page_va {
+    if page_va != scratch.page.va {
         change_page(&core.regs, scratch, parts, page_va)?;
     }
-    let addr = PhysAddr(scratch.page_pa | rip & 0xfff);
+    let addr = PhysAddr(scratch.page.pa | rip & 0xfff);
     let line = addr.line();
     if line != core.unit.fetch_line {
         fetch_line(core, parts, rip, line)?;
     }
-    let Some(op) = parts.code.lookup(scratch.page, rip as usize & 0xfff) else {
+    let Some(op) = parts.code.lookup(scratch.page.handle, rip as usize & 0xfff) else {
         return decode(core, scratch, parts, rip, addr);
     };
     let op = *op;
@@ -295,13 +405,18 @@ fn change_page(
     parts: &mut Parts<'_>,
     page_va: u64,
 ) -> Access<()> {
+    let slot = (page_va >> 12) as usize % PAGES;
+    if scratch.pages[slot].va == page_va {
+        scratch.page = scratch.pages[slot];
+        return Ok(());
+    }
     let user = regs.cpl() == 3;
     let target = translate(parts.spec.translation, regs.rip, user, Purpose::Fetch);
     match target.map_err(Stall::Fault)? {
         Target::Ram(addr) => {
-            scratch.page_va = page_va;
-            scratch.page_pa = addr.0 & !0xfff;
-            scratch.page = parts.code.page(addr.0 >> 12);
+            let handle = parts.code.page(addr.0 >> 12);
+            scratch.page = Page { va: page_va, pa: addr.0 & !0xfff, handle };
+            scratch.pages[slot] = scratch.page;
             parts.log.watch_code(addr);
             Ok(())
         }
@@ -341,17 +456,23 @@ fn decode(
 ) -> Access<Op> {
     let triggers = parts.spec.triggers.iter().map(|trigger| trigger.rip);
     let watched = triggers.chain(parts.breakpoints.iter().map(|&(at, _)| at)).any(|at| at == rip);
-    let op =
-        match parts.code.decode(scratch.page, addr, rip, parts.ram, &parts.spec.costs, watched)? {
-            Lookup::Op(op) => op,
-            Lookup::Triggering(op) => {
-                // Once, even if the instruction then has to wait and start again.
-                if !std::mem::replace(&mut core.unit.announced, true) {
-                    fire_triggers(core, parts, rip);
-                }
-                op
+    let op = match parts.code.decode(
+        scratch.page.handle,
+        addr,
+        rip,
+        parts.ram,
+        &parts.spec.costs,
+        watched,
+    )? {
+        Lookup::Op(op) => op,
+        Lookup::Triggering(op) => {
+            // Once, even if the instruction then has to wait and start again.
+            if !std::mem::replace(&mut core.unit.announced, true) {
+                fire_triggers(core, parts, rip);
             }
-        };
+            op
+        }
+    };
     second_line(core, parts, rip, addr, &op)?;
     Ok(op)
 }

@@ -222,11 +222,13 @@ impl TraceLog {
         self.records.len() >= 1024
     }
 
-    /// A watched page was written: decoded instructions there may be stale.
-    pub fn code_written(&mut self, addr: PhysAddr) {
-        if self.code.may_hold(addr) {
+    /// A watched page was written: decoded instructions there may be stale. True if so.
+    pub fn code_written(&mut self, addr: PhysAddr) -> bool {
+        let code = self.code.may_hold(addr);
+        if code {
             self.code_writes.push(addr);
         }
+        code
     }
 
     /// True if [`TraceLog::forget_code`] has something to do. HOT.

@@ -276,6 +276,12 @@ impl PrivateCaches {
         }
     }
 
+    /// True if `line` is in L1I, where it becomes the most recent of its set. HOT.
+    #[inline]
+    pub fn fetch_l1(&mut self, line: LineAddr) -> bool {
+        self.l1i.touch(line) != LineState::Invalid
+    }
+
     /// Looks `line` up for an instruction fetch.
     #[inline]
     pub fn fetch(&mut self, line: LineAddr) -> Level {

@@ -90,6 +90,13 @@ impl StoreBuffer {
         self.stores.front().map(|store| (*store, store.ready.max(self.last_commit + 1)))
     }
 
+    /// When the oldest store may commit; [`Cycle::NEVER`] if there is none. HOT.
+    #[inline]
+    #[must_use]
+    pub fn due(&self) -> Cycle {
+        self.stores.front().map_or(Cycle::NEVER, |store| store.ready.max(self.last_commit + 1))
+    }
+
     /// Removes the oldest store, which became visible at `at`.
     #[inline]
     pub fn retire_head(&mut self, at: Cycle) {

@@ -77,13 +77,13 @@ fn system_calls() {
     b.regs.sys.star = 0x0023_0010_0000_0000;
     b.regs.sys.lstar = 0xffff_ffff_8100_0000;
     b.regs.sys.fmask = flags::IF | flags::DF;
-    assert_eq!(b.step(), Ok(Flow::Taken));
+    assert_eq!(b.step(), Ok(Flow::Ring));
     assert_eq!((b.regs.rip, b.regs.sel.cs, b.regs.sel.ss), (0xffff_ffff_8100_0000, 0x10, 0x18));
     assert_eq!((b.reg(RCX), b.reg(R11)), (CODE + 2, 0x603));
     assert_eq!(b.regs.rflags, flags::FIXED | flags::CF);
     let mut b = asm(CodeAssembler::sysretq).with(&[(RCX, 0x4000), (R11, 0x203)]);
     b.regs.sys.star = 0x0023_0010_0000_0000;
-    assert_eq!(b.step(), Ok(Flow::Taken));
+    assert_eq!(b.step(), Ok(Flow::Ring));
     assert_eq!((b.regs.rip, b.regs.sel.cs, b.regs.sel.ss), (0x4000, 0x33, 0x2b));
     assert_eq!((b.regs.rflags, b.regs.cpl()), (0x203, 3));
     asm(CodeAssembler::sysretq).with(&[(RCX, 1 << 47)]).fails(GP0);
