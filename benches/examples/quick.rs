@@ -10,7 +10,9 @@ fn main() {
     let x = floor.run(20_000_000);
     println!("(h) floor {:.1} MIPS ({x})", 20.0 / t.elapsed().as_secs_f64());
     let mut go = |name: &str, mut m: sim_x86::Machine, warm: u64, cycles: u64, speed| {
-        if std::env::args().nth(1).is_some_and(|f| !name.contains(&f)) { return; }
+        if std::env::args().nth(1).is_some_and(|f| !name.contains(&f)) {
+            return;
+        }
         let w = m.now() + warm;
         m.run(w, speed, &mut ());
         let (i, e, t) = (m.instructions(), m.executed(), Instant::now());

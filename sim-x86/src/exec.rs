@@ -10,6 +10,7 @@ mod atomic;
 mod bits;
 mod branch;
 mod control;
+pub(crate) mod fast;
 pub mod flat;
 mod mov;
 pub mod msr;
@@ -187,8 +188,14 @@ pub trait Bus {
 ///
 /// # Errors
 /// [`Stall`]: it faults, must wait, or is not implemented.
-#[inline]
+#[inline(always)]
 pub fn execute<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Result<Flow, Stall> {
+    fast::execute(regs, bus, op)
+}
+
+/// Every form and size of the frequent instructions.
+#[inline(never)]
+fn execute_general<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Result<Flow, Stall> {
     let (old, size) = (regs.rflags, op.size);
     match op.kind {
         Kind::Mov => mov::mov(regs, bus, op)?,

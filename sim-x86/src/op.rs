@@ -18,6 +18,7 @@ mod tests;
 pub use kind::implemented;
 
 use crate::exec::Size;
+use crate::exec::fast::Fast;
 use iced_x86::{Formatter, GasFormatter};
 pub(crate) use kind::Kind;
 
@@ -93,6 +94,8 @@ pub struct Op {
     /// Condition in the encoding of Jcc, 0–15.
     pub(crate) cond: u8,
     pub(crate) flags: u8,
+    /// Specialised handler; decided by kind, form and size.
+    pub(crate) fast: Fast,
     pub(crate) cost: u16,
     /// Cycles on top of `cost` when the instruction's condition turns out so: branch taken, end of
     /// a REP string instruction, IRET to ring 3, serialising WRMSR.

@@ -13,17 +13,39 @@ const UNKNOWN: u16 = 0;
 /// Index value: a device wants to be told before this instruction executes.
 const TRIGGER: u16 = u16::MAX;
 
+/// Start of an instruction that was forgotten.
+const STALE: u16 = u16::MAX;
+
 /// The instructions of one page.
 #[derive(Clone, Debug)]
-struct CodePage {
+pub struct CodePage {
     /// By byte offset: index into `ops` plus 1.
     index: [u16; PAGE_BYTES],
     ops: Vec<Op>,
+    /// Byte offset of each of `ops`; [`STALE`] if it was forgotten.
+    starts: Vec<u16>,
 }
 
 impl CodePage {
+    /// The decoded instruction at byte `offset`, if it is there and nothing watches it. Looks first
+    /// where `cursor` points: right behind the last instruction, which is where straight code
+    /// goes on; a wrong guess costs one look into the index. HOT.
+    #[inline(always)]
+    pub(crate) fn next(&self, cursor: &mut usize, offset: usize) -> Option<&Op> {
+        if self.starts.get(*cursor).is_none_or(|&start| usize::from(start) != offset) {
+            let index = self.index[offset % PAGE_BYTES];
+            if index == UNKNOWN || index == TRIGGER {
+                return None;
+            }
+            *cursor = usize::from(index) - 1;
+        }
+        let op = self.ops.get(*cursor);
+        *cursor += 1;
+        op
+    }
+
     fn empty() -> Self {
-        CodePage { index: [UNKNOWN; PAGE_BYTES], ops: Vec::new() }
+        CodePage { index: [UNKNOWN; PAGE_BYTES], ops: Vec::new(), starts: Vec::new() }
     }
 }
 
@@ -52,6 +74,12 @@ impl CodeCache {
         self.pages.push(Arc::new(CodePage::empty()));
         self.by_frame.insert(frame, self.pages.len() - 1);
         self.pages.len() - 1
+    }
+
+    /// The instructions of a page.
+    #[inline]
+    pub(crate) fn code(&self, page: usize) -> Option<&CodePage> {
+        self.pages.get(page).map(|page| &**page)
     }
 
     /// The decoded instruction at `offset` of a page, if it is there and nothing watches it. HOT.
@@ -97,6 +125,7 @@ impl CodeCache {
             *code = CodePage::empty();
         }
         code.ops.push(op);
+        code.starts.push(offset as u16);
         code.index[offset] = code.ops.len() as u16;
         Ok(Lookup::Op(op))
     }
@@ -106,8 +135,13 @@ impl CodeCache {
         for at in addr.0.saturating_sub(MAX_INSTRUCTION_BYTES as u64 - 1)..addr.0 + len {
             let Some(&page) = self.by_frame.get(&(at >> 12)) else { continue };
             let offset = at as usize % PAGE_BYTES;
-            if self.pages[page].index[offset] != UNKNOWN {
-                Arc::make_mut(&mut self.pages[page]).index[offset] = UNKNOWN;
+            let index = self.pages[page].index[offset];
+            if index != UNKNOWN {
+                let code = Arc::make_mut(&mut self.pages[page]);
+                code.index[offset] = UNKNOWN;
+                if index != TRIGGER {
+                    code.starts[usize::from(index) - 1] = STALE;
+                }
             }
         }
     }

@@ -156,7 +156,8 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
     let horizon = until.min(queue.horizon());
     let Page { va: page_va, pa: page_pa, handle } = scratch.page;
     let privilege = u64::from(regs.cpl());
-    let mut line_va = u64::MAX;
+    let Some(page) = code.code(handle) else { return Exit::Fetch };
+    let (mut line_va, mut cursor) = (u64::MAX, usize::MAX);
     let mut bus = CoreBus { unit, ram, queue, spec, log, map, cost: 0, rip: 0, horizon };
     loop {
         let rip = regs.rip;
@@ -180,7 +181,7 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
             }
             line_va = rip >> 6;
         }
-        let Some(op) = code.lookup(handle, rip as usize & 0xfff) else { return Exit::Fetch };
+        let Some(op) = page.next(&mut cursor, rip as usize & 0xfff) else { return Exit::Fetch };
         if (rip & 63) + op.length() > LINE_BYTES {
             return Exit::Fetch;
         }

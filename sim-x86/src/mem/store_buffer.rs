@@ -41,6 +41,8 @@ pub struct StoreBuffer {
     capacity: usize,
     /// Commit cycle of the last store that left: the next leaves at least one cycle later.
     last_commit: Cycle,
+    /// When the oldest store may commit.
+    due: Cycle,
 }
 
 impl StoreBuffer {
@@ -48,7 +50,12 @@ impl StoreBuffer {
     #[must_use]
     pub fn new(capacity: u32) -> Self {
         let capacity = capacity as usize;
-        StoreBuffer { stores: VecDeque::with_capacity(capacity), capacity, last_commit: Cycle(0) }
+        StoreBuffer {
+            stores: VecDeque::with_capacity(capacity),
+            capacity,
+            last_commit: Cycle(0),
+            due: Cycle::NEVER,
+        }
     }
 
     /// True if every store is globally visible.
@@ -81,20 +88,28 @@ impl StoreBuffer {
     pub fn push(&mut self, store: BufferedStore) {
         debug_assert!(self.room() > 0, "the core asks for room first");
         self.stores.push_back(store);
+        if self.stores.len() == 1 {
+            self.settle_due();
+        }
     }
 
     /// Oldest store and the cycle at which it may commit.
     #[inline]
     #[must_use]
     pub fn head(&self) -> Option<(BufferedStore, Cycle)> {
-        self.stores.front().map(|store| (*store, store.ready.max(self.last_commit + 1)))
+        self.stores.front().map(|store| (*store, self.due))
     }
 
     /// When the oldest store may commit; [`Cycle::NEVER`] if there is none. HOT.
     #[inline]
     #[must_use]
     pub fn due(&self) -> Cycle {
-        self.stores.front().map_or(Cycle::NEVER, |store| store.ready.max(self.last_commit + 1))
+        self.due
+    }
+
+    fn settle_due(&mut self) {
+        let due = |store: &BufferedStore| store.ready.max(self.last_commit + 1);
+        self.due = self.stores.front().map_or(Cycle::NEVER, due);
     }
 
     /// Removes the oldest store, which became visible at `at`.
@@ -102,6 +117,7 @@ impl StoreBuffer {
     pub fn retire_head(&mut self, at: Cycle) {
         self.stores.pop_front();
         self.last_commit = at;
+        self.settle_due();
     }
 
     /// Moves everything `cycles` later: the buffer of a core whose loop was skipped for so long.
@@ -110,6 +126,7 @@ impl StoreBuffer {
             store.ready += cycles;
         }
         self.last_commit += cycles;
+        self.settle_due();
     }
 
     /// When `count` more stores will have left, if nothing but time is needed.

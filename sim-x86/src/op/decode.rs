@@ -3,6 +3,7 @@
 use super::kind::{Kind, kind_of};
 use super::{Decoded, Form, MAX_INSTRUCTION_BYTES, Op, cost, flag, reg};
 use crate::exec::Size;
+use crate::exec::fast::Fast;
 use crate::exec::operand::mask;
 use crate::spec::InstructionCosts;
 use iced_x86::{
@@ -44,6 +45,7 @@ pub(super) fn decode(bytes: &[u8], rip: u64, costs: &InstructionCosts) -> Decode
         op.cond = condition as u8 - ConditionCode::o as u8;
     }
     (op.cost, op.extra) = cost::cost(&op, costs);
+    op.fast = Fast::of(op.kind, op.form, op.size);
     Decoded::Op(op)
 }
 
@@ -61,6 +63,7 @@ fn plain(kind: Kind, instruction: &Instruction) -> Op {
         scale: 0,
         cond: 0,
         flags: 0,
+        fast: Fast::General,
         cost: 0,
         extra: 0,
         disp: 0,
