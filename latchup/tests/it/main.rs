@@ -4,4 +4,5 @@ mod common;
 mod examples;
 mod program;
 mod scenario;
+mod sweep;
 mod wrong_input;

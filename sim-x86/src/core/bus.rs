@@ -154,16 +154,18 @@ impl CoreBus<'_> {
         old: u64,
         new: u64,
     ) {
-        // A loop that writes watched words is not skipped: every write is to be seen.
-        self.unit.activity += 1;
         if self.log.code_written(addr) {
+            self.unit.activity += 1;
             self.horizon = Cycle(0);
         }
         let core = self.unit.id;
         if self.log.watches_word(addr, size) {
+            // A loop that writes watched words is not skipped: every write is to be seen.
+            self.unit.activity += 1;
             self.log.core(at, core, Trace::Write { addr, size, locked, rip, old, new });
         }
         if self.log.stops_at(addr, size) {
+            self.unit.activity += 1;
             self.post(at + self.leg(), Event::Stop { core, cause: StopCause::Written });
         }
     }

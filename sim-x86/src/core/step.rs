@@ -25,6 +25,8 @@ use crate::spec::MachineSpec;
 use crate::trace::Trace;
 use sim_core::{Cycle, EventQueue};
 
+/// Bytes in a page.
+const PAGE_BYTES: u64 = 4096;
 /// Slots of the instruction translation cache.
 const PAGES: usize = 16;
 
@@ -183,7 +185,15 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
         }
         let Some(op) = page.next(&mut cursor, rip as usize & 0xfff) else { return Exit::Fetch };
         if (rip & 63) + op.length() > LINE_BYTES {
-            return Exit::Fetch;
+            // It runs over into the next line: that one has to be in L1I too.
+            let line = PhysAddr(page_pa | rip & 0xfff).line();
+            let next = LineAddr(line.0 + 1);
+            let same_page = (rip & 0xfff) + op.length() <= PAGE_BYTES;
+            if !same_page || !bus.unit.caches.fetch_l1(next) {
+                return Exit::Fetch;
+            }
+            bus.unit.fetch_line = next;
+            line_va = (rip >> 6) + 1;
         }
         bus.cost = 0;
         bus.rip = rip;

@@ -3,22 +3,31 @@
 use crate::core::code::CodeCache;
 use crate::ids::{CoreId, DeviceId, PhysAddr};
 use crate::trace::{Actor, Observer, Record, Trace, TraceMask};
+use bitvec::vec::BitVec;
 use sim_core::Cycle;
+use std::sync::Arc;
 
-/// A small filter over page frames: it never misses one that was added, and seldom errs.
-#[derive(Clone, Debug)]
-struct PageFilter([u64; 64]);
+/// A set of page frames, shared between forks until one of them adds to it.
+#[derive(Clone, Debug, Default)]
+struct PageSet(Arc<BitVec<u64>>);
 
-impl PageFilter {
+impl PageSet {
     fn add(&mut self, addr: PhysAddr) {
-        let frame = addr.0 >> 12;
-        self.0[(frame >> 6) as usize & 63] |= 1 << (frame & 63);
+        let frame = (addr.0 >> 12) as usize;
+        if !self.holds(addr) {
+            let bits = Arc::make_mut(&mut self.0);
+            if frame >= bits.len() {
+                bits.resize(frame + 1, false);
+            }
+            bits.set(frame, true);
+        }
     }
 
     #[inline]
-    fn may_hold(&self, addr: PhysAddr) -> bool {
+    fn holds(&self, addr: PhysAddr) -> bool {
         let frame = addr.0 >> 12;
-        self.0[(frame >> 6) as usize & 63] & (1 << (frame & 63)) != 0
+        let word = self.0.as_raw_slice().get((frame >> 6) as usize);
+        word.is_some_and(|word| word >> (frame & 63) & 1 != 0)
     }
 }
 
@@ -62,9 +71,9 @@ pub struct TraceLog {
     /// Words whose writes stop the run.
     stops: Ranges,
     /// Frames with watched words, stop words or decoded code.
-    filter: PageFilter,
+    filter: PageSet,
     /// Frames with decoded code.
-    code: PageFilter,
+    code: PageSet,
     /// Writes that may have hit decoded code.
     code_writes: Vec<PhysAddr>,
     /// Per core: in user mode, as far as the observer was told.
@@ -80,8 +89,8 @@ impl TraceLog {
             records: Vec::new(),
             watched: Ranges::default(),
             stops: Ranges::default(),
-            filter: PageFilter([0; 64]),
-            code: PageFilter([0; 64]),
+            filter: PageSet::default(),
+            code: PageSet::default(),
             code_writes: Vec::new(),
             user: vec![false; cores as usize],
         }
@@ -120,11 +129,11 @@ impl TraceLog {
         }
     }
 
-    /// True if a write to `addr` may interest anybody. HOT: one load and a test.
+    /// True if a write to the page of `addr` may interest anybody. HOT: two loads and a test.
     #[inline]
     #[must_use]
     pub fn watches(&self, addr: PhysAddr) -> bool {
-        self.filter.may_hold(addr)
+        self.filter.holds(addr)
     }
 
     /// True if the observer wants writes and watches this word.
@@ -224,7 +233,7 @@ impl TraceLog {
 
     /// A watched page was written: decoded instructions there may be stale. True if so.
     pub fn code_written(&mut self, addr: PhysAddr) -> bool {
-        let code = self.code.may_hold(addr);
+        let code = self.code.holds(addr);
         if code {
             self.code_writes.push(addr);
         }
