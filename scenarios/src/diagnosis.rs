@@ -115,7 +115,7 @@ pub struct Finding {
     pub cause: Option<FindingKind>,
     /// Name of the lock or completion it is about.
     pub object: Option<String>,
-    /// Value of that lock at the end.
+    /// Value of that lock at the end, if it has to do with the matter.
     pub lock_word: Option<u32>,
     /// In one paragraph.
     pub summary: String,
@@ -268,12 +268,16 @@ fn verdict(evidence: &Evidence<'_>, messages: &[Message], cause: Option<&Cause>)
     }
     let lock = cause.and_then(|cause| cause.lock.as_ref());
     let word = evidence.locks.iter().find(|known| Some(&known.symbol) == lock);
+    // A lost completion's lock is sound, unless its history says otherwise.
+    let lost = FindingKind::LostCompletion;
     Finding {
         kind,
         cpu: cpu.or_else(|| cause.and_then(|cause| cause.cpu)),
         cause: under,
         object: cause.and_then(|cause| cause.object.clone()),
-        lock_word: word.map(|lock| lock.word),
+        lock_word: word
+            .filter(|lock| kind != lost || !lock.anomalies.is_empty())
+            .map(|lock| lock.word),
         summary,
     }
 }

@@ -5,7 +5,7 @@
 //! fault happens before its first side effect, so that a core blocked on a cache line simply
 //! executes the instruction again when the line has come.
 
-mod alu;
+pub(crate) mod alu;
 mod atomic;
 mod bits;
 mod branch;

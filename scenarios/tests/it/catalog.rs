@@ -2,11 +2,12 @@
 
 use scenarios::document::Document;
 use scenarios::guest::Guest;
+use scenarios::load::Loaded;
 use scenarios::simulation::NoFiles;
 use std::path::Path;
 
 /// What the catalogue must hold.
-const FILES: [&str; 11] = [
+pub(crate) const FILES: [&str; 11] = [
     "ab-ba",
     "irq-unsafe-lock",
     "mpt2sas-ctl",
@@ -20,17 +21,22 @@ const FILES: [&str; 11] = [
     "tlb-flush-irqs-off",
 ];
 
+/// A file of the catalogue, ready to run.
+pub(crate) fn load(name: &str) -> Loaded {
+    let file = format!("{name}.ron");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalog");
+    let text = std::fs::read_to_string(folder.join(&file)).expect(name);
+    let document = Document::parse(&file, &text).unwrap_or_else(|diags| panic!("{diags}"));
+    document.load(&Guest::shipped().image, &NoFiles).unwrap_or_else(|diags| panic!("{diags}"))
+}
+
 #[test]
 fn every_scenario_loads_without_a_warning_and_says_what_it_expects() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalog");
     for name in FILES {
-        let file = format!("{name}.ron");
-        let text = std::fs::read_to_string(folder.join(&file)).expect(name);
+        let text = std::fs::read_to_string(folder.join(format!("{name}.ron"))).expect(name);
         assert!(text.starts_with("// "), "{name} has no header comment");
-        let document = Document::parse(&file, &text).unwrap_or_else(|diags| panic!("{diags}"));
-        let loaded = document
-            .load(&Guest::shipped().image, &NoFiles)
-            .unwrap_or_else(|diags| panic!("{diags}"));
+        let loaded = load(name);
         assert_eq!(loaded.warnings.to_string(), "", "{name}");
         assert!(loaded.expect.is_some_and(|expect| expect.finding.is_some()), "{name}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{name}: a line is too long");

@@ -7,3 +7,4 @@ mod guest_run;
 mod language;
 mod objects;
 mod scripts;
+mod speeds;

@@ -15,6 +15,7 @@
 
 use crate::core::regs::Registers;
 use crate::core::{Core, Run, Unit};
+use crate::exec::{Size, alu, operand};
 use crate::mem::store_buffer::BufferedStore;
 use serde::{Deserialize, Serialize};
 use sim_core::Cycle;
@@ -28,6 +29,8 @@ pub struct Park {
     pub period: u64,
     /// Instructions of one iteration.
     pub instructions: u64,
+    /// True if an iteration has stores that commit.
+    pub stores: bool,
     /// For a counted loop: the register that counts down and how many iterations may be skipped.
     pub counted: Option<(u8, u64)>,
 }
@@ -53,12 +56,18 @@ impl Core {
         let n = park.iterations(now);
         self.unit.clock = park.since + n * park.period;
         self.unit.instructions += n * park.instructions;
-        self.unit.stores.shift(n * park.period);
+        if park.stores {
+            self.unit.stores.shift(n * park.period);
+        }
         if self.unit.locked_until > park.since {
             self.unit.locked_until += n * park.period;
         }
         if let Some((register, _)) = park.counted {
-            self.regs.gpr[usize::from(register)] -= n;
+            let left = &mut self.regs.gpr[usize::from(register)];
+            *left -= n;
+            // An interrupt may push the flags before the loop sets them again.
+            let (_, status) = alu::dec(*left + 1, self.regs.rflags, Size::B8);
+            operand::set_status(&mut self.regs, status);
         }
         self.unit.run = Run::Running;
     }
@@ -80,6 +89,7 @@ pub struct SpinProbe {
     instructions: u64,
     activity: u64,
     stores: Vec<BufferedStore>,
+    last_commit: Cycle,
     patience: u32,
     failures: u32,
     pass: u32,
@@ -137,6 +147,7 @@ impl SpinProbe {
             since: unit.clock,
             period: unit.clock - self.clock,
             instructions: unit.instructions - self.instructions,
+            stores: unit.stores.last_commit() != self.last_commit,
             counted,
         });
         if park.is_none() {
@@ -163,7 +174,7 @@ impl SpinProbe {
     }
 
     /// True (with the iterations that may be skipped) if only `register` changed, by -1. Flags
-    /// may differ: the loop's first instruction sets them anew, and its last iteration is executed.
+    /// may differ: they are those of the DEC at the loop's head.
     fn counts_down(&self, regs: &Registers, register: u8) -> Option<(u8, u64)> {
         let at = usize::from(register);
         let mut expected = self.regs;
@@ -179,6 +190,7 @@ impl SpinProbe {
         self.clock = unit.clock;
         self.instructions = unit.instructions;
         self.activity = unit.activity;
+        self.last_commit = unit.stores.last_commit();
         self.stores.clear();
         self.stores.extend(unit.stores.iter());
         self.patience = PATIENCE;

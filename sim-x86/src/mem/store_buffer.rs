@@ -112,6 +112,12 @@ impl StoreBuffer {
         self.due = self.stores.front().map_or(Cycle::NEVER, due);
     }
 
+    /// When a store left last.
+    #[must_use]
+    pub fn last_commit(&self) -> Cycle {
+        self.last_commit
+    }
+
     /// Removes the oldest store, which became visible at `at`.
     #[inline]
     pub fn retire_head(&mut self, at: Cycle) {

@@ -88,3 +88,21 @@ fn assemble_call_loop(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.mov(qword_ptr(rbx), 1)?;
     a.hlt()
 }
+
+/// A skip that does not happen shows in no hash: it must be counted.
+#[test]
+fn waiting_loops_are_computed_and_not_executed() {
+    let mut machine = guest::machine(2, |a| assemble_call_loop(a).expect("the program assembles"));
+    machine.run(LONG, Speed::default(), &mut ());
+    let (all, executed) = (machine.instructions(), machine.executed());
+    assert!(all > 50_000, "{all}");
+    assert!(executed < all / 50, "{executed} of {all} were executed");
+
+    let mut machine = contention(24, 50);
+    machine.run(LONG, Speed::default(), &mut ());
+    let (all, executed) = (machine.instructions(), machine.executed());
+    assert!(executed < all / 2, "{executed} of {all} were executed");
+    machine = contention(24, 50);
+    machine.run(LONG, Speed::exact_steps(), &mut ());
+    assert_eq!((machine.instructions(), machine.executed()), (all, all));
+}

@@ -42,7 +42,8 @@ impl Timeline {
             return Ok(vec![lockup]);
         };
         let clock = self.propagation.clock_hz;
-        dir.write(&tickets, draw_tickets(history, clock, options).bytes(format)?)?;
+        let options = Options { end: Some(self.propagation.end), ..options.clone() };
+        dir.write(&tickets, draw_tickets(history, clock, &options).bytes(format)?)?;
         Ok(vec![lockup, tickets])
     }
 }
