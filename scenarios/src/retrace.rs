@@ -32,7 +32,7 @@ pub fn retrace(start: &Simulation, speed: Speed, diagnosis: &mut Diagnosis) {
         if before > simulation.machine().now() {
             simulation.advance(before, speed, &mut ());
         }
-        link.backtrace = walk(simulation.clone(), speed, &stacks, core, link);
+        link.backtrace = walk(simulation.fork(), speed, &stacks, core, link);
     }
 }
 

@@ -237,6 +237,14 @@ impl Simulation {
         u64::from_le_bytes(bytes)
     }
 
+    /// A copy that goes its own way: cheap, because memory is shared until one of both writes it.
+    /// (`clone` does the same without `&mut`, but copies what was written since the last fork.)
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        self.machine.freeze();
+        self.clone()
+    }
+
     /// Boots if that has not been done, and runs until the scenario ends.
     ///
     /// # Errors

@@ -311,6 +311,16 @@ impl Machine {
         TraceHash::combine(self.state.cores.iter().map(core).chain([devices]))
     }
 
+    /// Makes clones of this machine cheap: what it has written since the last time becomes
+    /// shareable. Changes nothing else.
+    pub fn freeze(&mut self) {
+        self.state.ram.freeze();
+        self.state.home.freeze();
+        for core in &mut self.state.cores {
+            core.unit.caches.freeze();
+        }
+    }
+
     /// Drops everything that can be rebuilt (decoded code, loop detection).
     pub fn forget_derived(&mut self) {
         self.derived.code = CodeCache::default();

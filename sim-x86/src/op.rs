@@ -166,6 +166,13 @@ impl Op {
         dec.then_some(self.dst)
     }
 
+    /// True for a direct jump, which may close a loop (calls and returns do not).
+    #[inline]
+    #[must_use]
+    pub fn is_jump(&self) -> bool {
+        matches!(self.kind, Kind::Jcc | Kind::Jmp | Kind::Loop | Kind::Loope | Kind::Loopne)
+    }
+
     /// True for `jnz`.
     #[must_use]
     pub fn is_jnz(&self) -> bool {

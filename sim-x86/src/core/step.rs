@@ -41,6 +41,11 @@ struct Page {
     handle: usize,
 }
 
+/// Slot of a page in the instruction translation cache.
+fn slot_of(va: u64) -> usize {
+    (va >> 12) as usize % PAGES
+}
+
 /// No page has this key.
 const NO_PAGE: Page = Page { va: u64::MAX, pa: 0, handle: 0 };
 
@@ -143,7 +148,13 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
             Exit::Look => {}
             Exit::Fetch => core.single(scratch, parts),
             Exit::Back => core.look_for_loop(scratch, parts),
-            Exit::Flow(flow, rip) => core.follow(flow, rip, scratch, parts),
+            Exit::Flow(flow, rip) => {
+                if flow == Flow::Iret {
+                    // The loop that was interrupted is likely to go on.
+                    scratch.spin.forget();
+                }
+                core.follow(flow, rip, parts);
+            }
             Exit::Stalled(stall) => core.stalled(stall, parts),
         }
     }
@@ -156,9 +167,9 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
     let Parts { ram, queue, spec, log, code, map, skip, .. } = parts;
     let (code, skip, retire) = (&**code, *skip, log.wants_retire());
     let horizon = until.min(queue.horizon());
-    let Page { va: page_va, pa: page_pa, handle } = scratch.page;
+    let Page { va: mut page_va, pa: mut page_pa, handle } = scratch.page;
     let privilege = u64::from(regs.cpl());
-    let Some(page) = code.code(handle) else { return Exit::Fetch };
+    let Some(mut page) = code.code(handle) else { return Exit::Fetch };
     let (mut line_va, mut cursor) = (u64::MAX, usize::MAX);
     let mut bus = CoreBus { unit, ram, queue, spec, log, map, cost: 0, rip: 0, horizon };
     loop {
@@ -171,8 +182,15 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
             }
         }
         if rip >> 6 != line_va {
-            if rip & !0xfff | privilege != page_va {
-                return Exit::Fetch;
+            let wanted = rip & !0xfff | privilege;
+            if wanted != page_va {
+                let known = scratch.pages[slot_of(wanted)];
+                let Some(other) = code.code(known.handle).filter(|_| known.va == wanted) else {
+                    return Exit::Fetch;
+                };
+                scratch.page = known;
+                (page_va, page_pa, page) = (known.va, known.pa, other);
+                cursor = usize::MAX;
             }
             let line = PhysAddr(page_pa | rip & 0xfff).line();
             if line != bus.unit.fetch_line {
@@ -208,7 +226,7 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
         match flow {
             Flow::Next | Flow::Repeat => {}
             Flow::Taken => {
-                if skip && regs.rip <= rip && scratch.spin.is_due() {
+                if skip && regs.rip <= rip && op.is_jump() && scratch.spin.is_due() {
                     return Exit::Back;
                 }
             }
@@ -254,11 +272,11 @@ impl Core {
         match flow {
             Flow::Next | Flow::Repeat => {}
             Flow::Taken => {
-                if parts.skip && self.regs.rip <= rip && scratch.spin.is_due() {
+                if parts.skip && self.regs.rip <= rip && op.is_jump() && scratch.spin.is_due() {
                     self.look_for_loop(scratch, parts);
                 }
             }
-            flow => self.follow(flow, rip, scratch, parts),
+            flow => self.follow(flow, rip, parts),
         }
         if single_step {
             self.raise(Exception::Debug, parts);
@@ -285,13 +303,10 @@ impl Core {
     }
 
     /// Everything but falling through and jumping within a ring.
-    fn follow(&mut self, flow: Flow, rip: u64, scratch: &mut Scratch, parts: &mut Parts<'_>) {
+    fn follow(&mut self, flow: Flow, rip: u64, parts: &mut Parts<'_>) {
         match flow {
             Flow::Next | Flow::Repeat | Flow::Taken => {}
             Flow::Ring => {
-                if parts.skip && self.regs.rip <= rip && scratch.spin.is_due() {
-                    self.look_for_loop(scratch, parts);
-                }
                 if parts.log.wants_control() {
                     self.report_mode_change(parts);
                 }
@@ -416,7 +431,7 @@ fn change_page(
     parts: &mut Parts<'_>,
     page_va: u64,
 ) -> Access<()> {
-    let slot = (page_va >> 12) as usize % PAGES;
+    let slot = slot_of(page_va);
     if scratch.pages[slot].va == page_va {
         scratch.page = scratch.pages[slot];
         return Ok(());

@@ -105,6 +105,12 @@ impl Level1 {
         &mut self.entries[first..first + self.ways]
     }
 
+    /// The most recent way of the set of `line`.
+    #[inline]
+    fn recent(&self, line: LineAddr) -> Way {
+        self.entries[(line.0 & self.mask) as usize * self.ways]
+    }
+
     /// State of `line`, which becomes the most recent of its set.
     #[inline]
     fn touch(&mut self, line: LineAddr) -> LineState {
@@ -299,6 +305,10 @@ impl PrivateCaches {
     #[inline]
     #[must_use]
     pub fn state(&self, line: LineAddr) -> LineState {
+        let recent = self.l1d.recent(line);
+        if recent >> 2 == tag(line) {
+            return LineState::from_bits(recent);
+        }
         // A line is never dirtier in L2 than in L1D, but may be in L2 only.
         match self.l1d.state(line) {
             LineState::Invalid => self.l2.state(line),
@@ -379,6 +389,11 @@ impl PrivateCaches {
             self.l1i.set_state(line, LineState::Invalid);
         }
         found
+    }
+
+    /// Makes clones cheap (see [`CowArray::freeze`]).
+    pub fn freeze(&mut self) {
+        self.l2.entries.freeze();
     }
 
     /// Every line held, with its state.

@@ -122,6 +122,11 @@ impl Topology {
 }
 
 impl Home {
+    /// Makes clones cheap (see [`sim_core::CowArray::freeze`]).
+    pub fn freeze(&mut self) {
+        self.dies.iter_mut().for_each(L3::freeze);
+    }
+
     /// An empty directory.
     #[must_use]
     pub fn new(spec: &MachineSpec) -> Self {

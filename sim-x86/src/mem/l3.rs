@@ -77,6 +77,11 @@ impl L3 {
         L3 { sets: u64::from(spec.l3_sets), ways: spec.l3_ways as usize, entries }
     }
 
+    /// Makes clones cheap (see [`CowArray::freeze`]).
+    pub fn freeze(&mut self) {
+        self.entries.freeze();
+    }
+
     fn first(&self, line: LineAddr) -> usize {
         (line.0 % self.sets) as usize * self.ways
     }

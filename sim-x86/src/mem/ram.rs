@@ -77,6 +77,11 @@ impl Ram {
         }
     }
 
+    /// Makes clones cheap (see [`CowArray::freeze`]).
+    pub fn freeze(&mut self) {
+        self.pages.freeze();
+    }
+
     /// Host bytes held by written pages.
     #[must_use]
     pub fn host_bytes(&self) -> usize {

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &RunArgs, screen: &mut Screen) -> Outcome {
     let mut simulation = Simulation::new(loaded)?;
     let mut console = LiveConsole { screen, on: !args.json, result: Ok(()) };
     simulation.boot(options.speed)?;
-    let booted = simulation.clone();
+    let booted = simulation.fork();
     let stop = simulation.run_observed(&options, &mut console)?;
     console.result?;
     let mut investigation = simulation.investigate(&stop);
