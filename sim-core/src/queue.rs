@@ -1,8 +1,12 @@
-//! The event queue: a total, reproducible order of what happens next.
+//! HOT: the event queue: a total, reproducible order of what happens next.
 //!
 //! Events are ordered by (cycle, source, sequence within the source). The order is a function of
 //! *what was scheduled*, never of the order in which the host happened to compute it: cores that
 //! run ahead of each other for speed post the same events under the same keys.
+//!
+//! Near events lie in a timing wheel of one slot per cycle (Varghese and Lauck, SOSP 1987), found
+//! by a bitmap; far ones, which are few, in a binary heap. `benches/` compares it with the heap
+//! alone.
 
 use crate::Cycle;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -23,6 +27,7 @@ struct Entry<E> {
 }
 
 impl<E> Entry<E> {
+    #[inline]
     fn key(&self) -> (Cycle, u64) {
         (self.at, self.order)
     }
@@ -47,11 +52,164 @@ impl<E> Ord for Entry<E> {
 }
 
 const SEQUENCE_BITS: u32 = 48;
+/// Slots of the wheel: cycles ahead that it reaches. Most latencies of a machine are shorter.
+const SLOTS: usize = 8192;
+const WORDS: usize = SLOTS / 64;
+/// End of a list.
+const NONE: u32 = u32::MAX;
+
+/// An entry in the wheel, and the next one of its slot (or of the free list).
+#[derive(Clone, Copy, Debug)]
+struct Linked<E> {
+    entry: Entry<E>,
+    next: u32,
+}
+
+/// The near future: a list per cycle, in no order. All entries lie within `SLOTS` cycles from the
+/// last one taken, so that no two cycles share a slot. A cycle's entries are sorted when it comes.
+#[derive(Clone, Debug)]
+struct Wheel<E> {
+    /// First entry of each slot.
+    heads: Vec<u32>,
+    /// A bit for each slot that is not empty, and one for each word of these that is not zero.
+    bits: [u64; WORDS],
+    words: [u64; WORDS / 64],
+    entries: Vec<Linked<E>>,
+    free: u32,
+    len: usize,
+    /// Cycle of the last entry taken.
+    base: Cycle,
+    /// Entries of that cycle, the first one last.
+    current: Vec<Entry<E>>,
+}
+
+impl<E: Copy> Wheel<E> {
+    fn new() -> Self {
+        Wheel {
+            heads: vec![NONE; SLOTS],
+            bits: [0; WORDS],
+            words: [0; WORDS / 64],
+            entries: Vec::new(),
+            free: NONE,
+            len: 0,
+            base: Cycle(0),
+            current: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn reaches(&self, at: Cycle) -> bool {
+        at.0.wrapping_sub(self.base.0) < SLOTS as u64
+    }
+
+    #[inline]
+    fn insert(&mut self, entry: Entry<E>) {
+        self.len += 1;
+        if entry.at == self.base {
+            let at = self.current.partition_point(|other| other.order > entry.order);
+            return self.current.insert(at, entry);
+        }
+        let slot = entry.at.0 as usize % SLOTS;
+        let linked = Linked { entry, next: self.heads[slot] };
+        let index = self.free;
+        if index == NONE {
+            self.heads[slot] = self.entries.len() as u32;
+            self.entries.push(linked);
+        } else {
+            self.free = self.entries[index as usize].next;
+            self.entries[index as usize] = linked;
+            self.heads[slot] = index;
+        }
+        self.bits[slot / 64] |= 1 << (slot % 64);
+        self.words[slot / 4096] |= 1 << (slot / 64 % 64);
+    }
+
+    /// Cycle of the first entry; [`Cycle::NEVER`] if there is none.
+    #[inline]
+    fn first_at(&self) -> Cycle {
+        if !self.current.is_empty() {
+            return self.base;
+        }
+        match self.first_slot() {
+            Some(slot) => self.base + (slot as u64).wrapping_sub(self.base.0) % SLOTS as u64,
+            None => Cycle::NEVER,
+        }
+    }
+
+    /// The first slot, in order of time, that is not empty.
+    #[inline]
+    fn first_slot(&self) -> Option<usize> {
+        if self.len == 0 {
+            return None;
+        }
+        let from = self.base.0 as usize % SLOTS;
+        let here = self.bits[from / 64] >> (from % 64);
+        if here != 0 {
+            return Some(from + here.trailing_zeros() as usize);
+        }
+        self.slot_in_later_word(from / 64)
+    }
+
+    fn slot_in_later_word(&self, word: usize) -> Option<usize> {
+        // Each word of `words` once from behind the current one, and the current one's lower part
+        // at last: slots before the base belong to the next turn of the wheel.
+        let groups = WORDS / 64;
+        for turn in 0..=groups {
+            let group = (word / 64 + turn) % groups;
+            let mut mask = self.words[group];
+            if turn == 0 {
+                mask &= u64::MAX.checked_shl(word as u32 % 64 + 1).unwrap_or(0);
+            }
+            if mask != 0 {
+                let found = group * 64 + mask.trailing_zeros() as usize;
+                return Some(found * 64 + self.bits[found].trailing_zeros() as usize);
+            }
+        }
+        None
+    }
+
+    /// The wheel turns to `at`, whose entries become the current ones. Nothing lies before it.
+    #[inline]
+    fn turn_to(&mut self, at: Cycle) {
+        self.base = at;
+        let slot = at.0 as usize % SLOTS;
+        let mut index = std::mem::replace(&mut self.heads[slot], NONE);
+        if index == NONE {
+            return;
+        }
+        while index != NONE {
+            let Linked { entry, next } = self.entries[index as usize];
+            self.current.push(entry);
+            self.entries[index as usize].next = self.free;
+            self.free = index;
+            index = next;
+        }
+        if self.current.len() > 1 {
+            self.current.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.order));
+        }
+        self.bits[slot / 64] &= !(1 << (slot % 64));
+        if self.bits[slot / 64] == 0 {
+            self.words[slot / 4096] &= !(1 << (slot / 64 % 64));
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Entry<E>> + '_ {
+        let slots = self.heads.iter().flat_map(|&head| {
+            let entry = |index: u32| (index != NONE).then(|| self.entries[index as usize]);
+            let list = std::iter::successors(entry(head), move |linked| entry(linked.next));
+            list.map(|linked| linked.entry)
+        });
+        slots.chain(self.current.iter().copied())
+    }
+}
 
 /// Pending events, earliest first; ties by source, then by the order within the source.
 #[derive(Clone, Debug)]
 pub struct EventQueue<E> {
-    heap: BinaryHeap<Entry<E>>,
+    near: Wheel<E>,
+    far: BinaryHeap<Entry<E>>,
+    /// When the earliest event is due.
+    horizon: Cycle,
     /// Events scheduled so far, per source.
     scheduled: Vec<u64>,
 }
@@ -60,48 +218,85 @@ impl<E: Copy> EventQueue<E> {
     /// An empty queue for sources `0..sources`.
     #[must_use]
     pub fn new(sources: usize) -> Self {
-        EventQueue { heap: BinaryHeap::new(), scheduled: vec![0; sources] }
+        EventQueue {
+            near: Wheel::new(),
+            far: BinaryHeap::new(),
+            horizon: Cycle::NEVER,
+            scheduled: vec![0; sources],
+        }
     }
 
     /// Schedules `event` at `at`. Events of one source at one cycle keep the order of these calls.
     ///
     /// # Panics
     /// If `source` is not below the number of sources given to [`EventQueue::new`].
+    #[inline]
     pub fn schedule(&mut self, at: Cycle, source: Source, event: E) {
         let number = &mut self.scheduled[usize::from(source.0)];
         let order = u64::from(source.0) << SEQUENCE_BITS | *number;
         *number += 1;
-        self.heap.push(Entry { at, order, event });
+        self.insert(Entry { at, order, event });
+    }
+
+    #[inline]
+    fn insert(&mut self, entry: Entry<E>) {
+        self.horizon = self.horizon.min(entry.at);
+        if self.near.reaches(entry.at) {
+            self.near.insert(entry);
+        } else {
+            self.far.push(entry);
+        }
     }
 
     /// When the earliest event is due.
     #[must_use]
     pub fn next_at(&self) -> Option<Cycle> {
-        self.heap.peek().map(|entry| entry.at)
+        (!self.is_empty()).then_some(self.horizon)
     }
 
-    /// When the earliest event is due; [`Cycle::NEVER`] if none is pending. HOT.
+    /// When the earliest event is due; [`Cycle::NEVER`] if none is pending. HOT: one load.
     #[inline]
     #[must_use]
     pub fn horizon(&self) -> Cycle {
-        self.heap.peek().map_or(Cycle::NEVER, |entry| entry.at)
+        self.horizon
     }
 
     /// Takes the earliest event.
+    #[inline]
     pub fn pop(&mut self) -> Option<(Cycle, E)> {
-        self.heap.pop().map(|entry| (entry.at, entry.event))
+        let far = self.far.peek().map_or(Cycle::NEVER, |entry| entry.at);
+        if self.near.current.is_empty() {
+            // An event from before the last one (a late one) leaves the wheel where it is.
+            let first = self.near.first_at().min(far).max(self.near.base);
+            if first != Cycle::NEVER {
+                self.near.turn_to(first);
+            }
+        }
+        let near_first = match (self.near.current.last(), self.far.peek()) {
+            (near, None) => near.is_some(),
+            (near, Some(far)) => near.is_some_and(|near| near.key() < far.key()),
+        };
+        let entry = if near_first {
+            self.near.len -= 1;
+            self.near.current.pop()
+        } else {
+            self.far.pop()
+        }?;
+        let far = self.far.peek().map_or(Cycle::NEVER, |entry| entry.at);
+        self.horizon = self.near.first_at().min(far);
+        Some((entry.at, entry.event))
     }
 
     /// Number of pending events.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.near.len + self.far.len()
     }
 
     /// True if nothing is pending.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.len() == 0
     }
 
     /// The pending events in the order in which they will be popped.
@@ -114,18 +309,18 @@ impl<E: Copy> EventQueue<E> {
     }
 
     fn sorted(&self) -> Vec<Entry<E>> {
-        let mut entries: Vec<Entry<E>> = self.heap.iter().copied().collect();
+        let mut entries: Vec<Entry<E>> = self.near.iter().chain(self.far.iter().copied()).collect();
         entries.sort_unstable_by_key(Entry::key);
         entries
     }
 }
 
 impl<E: Copy + PartialEq> PartialEq for EventQueue<E> {
-    /// Equal if the same events will be popped in the same order, however the heaps lie in memory.
+    /// Equal if the same events will be popped in the same order, however they lie in memory.
     fn eq(&self, other: &Self) -> bool {
         let same = |(a, b): (&Entry<E>, &Entry<E>)| a.key() == b.key() && a.event == b.event;
         self.scheduled == other.scheduled
-            && self.heap.len() == other.heap.len()
+            && self.len() == other.len()
             && self.sorted().iter().zip(&other.sorted()).all(same)
     }
 }
@@ -139,7 +334,10 @@ impl<E: Copy + Serialize> Serialize for EventQueue<E> {
 impl<'de, E: Copy + Deserialize<'de>> Deserialize<'de> for EventQueue<E> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (scheduled, entries) = <(Vec<u64>, Vec<Entry<E>>)>::deserialize(deserializer)?;
-        Ok(EventQueue { heap: entries.into(), scheduled })
+        let mut queue = EventQueue { scheduled, ..EventQueue::new(0) };
+        queue.near.base = entries.first().map_or(Cycle(0), |entry| entry.at);
+        entries.into_iter().for_each(|entry| queue.insert(entry));
+        Ok(queue)
     }
 }
 
@@ -160,6 +358,29 @@ mod tests {
     }
 
     proptest! {
+        /// The wheel and the heap together pop as one sorted list would.
+        #[test]
+        fn it_pops_as_a_sorted_list(
+            steps in prop::collection::vec((0u64..20_000, 0u16..3, 0usize..3), 1..400),
+        ) {
+            let mut queue = EventQueue::new(3);
+            let mut list: Vec<(Cycle, u16, u64)> = Vec::new();
+            let mut now = Cycle(0);
+            for (number, &(ahead, source, pops)) in steps.iter().enumerate() {
+                let at = now + if ahead % 3 == 0 { ahead } else { ahead % 50 };
+                queue.schedule(at, Source(source), number as u64);
+                list.push((at, source, number as u64));
+                list.sort_unstable();
+                for _ in 0..pops {
+                    prop_assert_eq!(queue.next_at(), list.first().map(|first| first.0));
+                    let expected = (!list.is_empty()).then(|| list.remove(0));
+                    prop_assert_eq!(queue.pop(), expected.map(|(at, _, number)| (at, number)));
+                    now = expected.map_or(now, |(at, ..)| at);
+                }
+                prop_assert_eq!(queue.len(), list.len());
+            }
+        }
+
         /// The order of popping depends on the keys alone, not on the interleaving of sources.
         #[test]
         fn interleaving_of_sources_does_not_matter(
