@@ -13,7 +13,7 @@ fn speeds() -> [Speed; 4] {
 }
 
 /// Trace hashes of `machine` run to its end with every combination of speed-ups.
-fn hashes(machine: &Machine) -> Vec<(Stop, u64, Cycle)> {
+pub(crate) fn hashes(machine: &Machine) -> Vec<(Stop, u64, Cycle)> {
     let run = |speed| {
         let mut machine = machine.clone();
         let stop = machine.run(LONG, speed, &mut ());
