@@ -6,7 +6,6 @@
 //! [`model`] computes every state that x86-TSO allows, and [`judge`] compares the two.
 
 pub mod assemble;
-pub mod catalog;
 pub mod condition;
 pub mod expected;
 pub mod herd;

@@ -95,6 +95,16 @@ impl Reg {
         ];
         NAMES[usize::from(self.0)]
     }
+
+    /// Its name as an operand of 4 or 8 bytes, in small letters.
+    #[must_use]
+    pub fn name_of(self, size: Size) -> String {
+        match (size, self.0) {
+            (Size::B4, 8..) => format!("{}d", self.name()),
+            (Size::B4, _) => format!("e{}", &self.name()[1..]),
+            _ => self.name().to_owned(),
+        }
+    }
 }
 
 /// A place in memory: bytes of a location.

@@ -60,6 +60,11 @@ impl<'a> Scanner<'a> {
         self.skip(rest.len() - rest.trim_start().len());
     }
 
+    /// Only the first `bytes` of what is left.
+    pub(super) fn first(&self, bytes: usize) -> Self {
+        Scanner { end: (self.at + bytes).min(self.end), ..*self }
+    }
+
     /// The rest of the line, without its end.
     pub(super) fn line(&mut self) -> &'a str {
         let rest = self.rest();
