@@ -128,52 +128,77 @@ fn shuffled(threads: u16, stream: &mut Stream) -> Vec<u16> {
     cpus
 }
 
-/// Greatest delays of one profile: start, instruction, store drain, miss; interrupts and NMIs.
-type Profile = (u32, u32, u32, u32, bool, bool);
+/// Greatest delays of one profile.
+#[derive(Clone, Copy, Debug)]
+struct Profile {
+    skew: u32,
+    instruction: u32,
+    store: u32,
+    miss: u32,
+    /// As [`Perturbation::one_in`] and [`Perturbation::uneven`].
+    one_in: u32,
+    uneven: u32,
+    interrupts: bool,
+    nmis: bool,
+}
+
+const fn short(skew: u32, instruction: u32, store: u32, miss: u32) -> Profile {
+    let (interrupts, nmis) = (false, false);
+    Profile { skew, instruction, store, miss, one_in: 1, uneven: 0, interrupts, nmis }
+}
+
+const fn struck(profile: Profile, interrupts: bool, nmis: bool) -> Profile {
+    Profile { interrupts, nmis, ..profile }
+}
+
+/// In units of [`LONG`].
+const fn long(skew: u32, instruction: u32, store: u32, one_in: u32, uneven: u32) -> Profile {
+    let profile = short(skew * LONG, instruction * LONG, store * LONG, 0);
+    Profile { one_in, uneven, ..profile }
+}
 
 /// Longer than any latency of the machine.
 const LONG: u32 = 3_000;
 
 /// The profiles of a block, one for each of its tries.
 const PROFILES: [Profile; BLOCK as usize] = [
-    // Nothing but skew, from none to longer than any latency.
-    (0, 0, 0, 0, false, false),
-    (40, 0, 0, 0, false, false),
-    (400, 0, 0, 0, false, false),
-    (1_500, 0, 0, 0, false, false),
-    // One kind of delay at a time.
-    (200, 30, 0, 0, false, false),
-    (300, 300, 0, 0, false, false),
-    (200, 0, 300, 0, false, false),
-    (200, 0, LONG, 0, false, false),
-    (200, 0, 0, 300, false, false),
-    (200, 0, 0, LONG, false, false),
+    // Nothing but skew, within the latencies of the machine.
+    short(0, 0, 0, 0),
+    short(60, 0, 0, 0),
+    short(600, 0, 0, 0),
+    // One kind of delay at a time, and all together.
+    short(300, 200, 0, 0),
+    short(300, 0, 300, 0),
+    short(300, 0, 0, 500),
+    short(600, 200, 600, 400),
     // Interrupts and NMIs.
-    (200, 0, 0, 0, true, false),
-    (200, 0, 400, 0, false, true),
-    (400, 100, 400, 0, true, true),
-    (LONG, LONG, LONG, 0, true, true),
-    // Everything within the latencies of the machine.
-    (300, 60, 300, 200, false, false),
-    (600, 200, 600, 400, false, false),
-    (1_000, 400, 1_000, 600, false, false),
-    (100, 20, 1_000, 100, false, false),
-    // Stores much later than loads, and the other way round.
-    (LONG, 500, 10 * LONG, 0, false, false),
-    (LONG, LONG, 10 * LONG, 0, false, false),
-    (2 * LONG, 2 * LONG, 5 * LONG, 0, false, false),
-    (LONG, LONG, 0, 0, false, false),
-    (5 * LONG, 2 * LONG, LONG, 0, false, false),
-    // Much longer than any latency: the order of events is what the draws make it.
-    (2 * LONG, 2 * LONG, 2 * LONG, 0, false, false),
-    (4 * LONG, 4 * LONG, 4 * LONG, 0, false, false),
-    (4 * LONG, 4 * LONG, 8 * LONG, 0, false, false),
-    (8 * LONG, 4 * LONG, 8 * LONG, 0, false, false),
-    (8 * LONG, 4 * LONG, 4 * LONG, 0, false, false),
-    (10 * LONG, 5 * LONG, 5 * LONG, LONG, false, false),
-    (10 * LONG, 5 * LONG, 10 * LONG, LONG, false, false),
-    (10 * LONG, 10 * LONG, 10 * LONG, 0, false, false),
-    (20 * LONG, 10 * LONG, 20 * LONG, 0, false, false),
+    struck(short(400, 0, 0, 0), true, false),
+    struck(short(400, 100, 400, 0), false, true),
+    struck(long(4, 2, 2, 1, 0), true, true),
+    // Much longer than any latency: the order of events is what the draws make it. Where delays
+    // strike only some events, the others follow in bursts; rare states show best then.
+    long(8, 16, 8, 4, 0),
+    long(8, 16, 4, 3, 0),
+    long(8, 16, 16, 3, 0),
+    long(8, 8, 2, 2, 0),
+    long(8, 16, 8, 4, 0),
+    long(8, 16, 4, 3, 0),
+    long(8, 16, 16, 3, 0),
+    long(8, 8, 2, 2, 0),
+    long(8, 16, 8, 4, 0),
+    long(8, 16, 4, 3, 0),
+    long(8, 16, 16, 3, 0),
+    long(8, 8, 2, 2, 0),
+    long(8, 16, 3, 4, 0),
+    long(8, 16, 3, 4, 0),
+    long(8, 12, 4, 3, 0),
+    long(8, 12, 4, 3, 0),
+    long(10, 20, 7, 5, 0),
+    long(8, 8, 8, 2, 0),
+    long(4, 8, 4, 2, 0),
+    long(4, 4, 4, 1, 0),
+    long(8, 8, 8, 1, 4),
+    long(16, 16, 16, 2, 4),
 ];
 
 /// One in so many instructions is struck.
@@ -182,16 +207,17 @@ const STRIKES: u32 = 8;
 /// The perturbation of try `number`.
 #[must_use]
 pub fn perturbation(seed: u64, number: u64) -> Perturbation {
-    let (start_skew, instruction, store_drain, miss, interrupts, nmis) =
-        PROFILES[(number % BLOCK) as usize];
+    let profile = PROFILES[(number % BLOCK) as usize];
     Perturbation {
         seed: seed.wrapping_mul(0xd134_2543_de82_ef95) ^ number,
-        start_skew,
-        instruction,
-        store_drain,
-        miss,
-        interrupt_every: if interrupts { STRIKES } else { 0 },
+        start_skew: profile.skew,
+        instruction: profile.instruction,
+        store_drain: profile.store,
+        miss: profile.miss,
+        one_in: profile.one_in,
+        uneven: profile.uneven,
+        interrupt_every: if profile.interrupts { STRIKES } else { 0 },
         vector: VECTOR,
-        nmi_every: if nmis { STRIKES } else { 0 },
+        nmi_every: if profile.nmis { STRIKES } else { 0 },
     }
 }

@@ -21,6 +21,11 @@ pub struct Perturbation {
     pub store_drain: u32,
     /// Delay of a request that leaves the core for a line.
     pub miss: u32,
+    /// Delays of instructions and stores strike one in so many; 0 and 1: all.
+    pub one_in: u32,
+    /// Delays of instructions and stores are shorter on some CPUs: by a power of two, drawn for
+    /// each CPU, of at most 2 to the power of this (at most 31).
+    pub uneven: u32,
     /// One in so many instructions is preceded by the maskable interrupt [`Self::vector`].
     pub interrupt_every: u32,
     /// Vector of that interrupt. The guest must have a handler that sends the EOI.
@@ -38,6 +43,10 @@ pub(crate) enum Site {
     Miss = 4,
     Interrupt = 5,
     Nmi = 6,
+    InstructionTempo = 7,
+    StoreTempo = 8,
+    InstructionOdds = 9,
+    StoreOdds = 10,
 }
 
 impl Perturbation {
@@ -58,6 +67,30 @@ impl Perturbation {
     #[inline]
     pub(crate) fn delay(&self, most: u32, site: Site, core: CoreId, which: u64) -> u64 {
         if most == 0 { 0 } else { scale(self.word(site, core, which), u64::from(most) + 1) }
+    }
+
+    /// Delay before instruction number `which` of `core`.
+    pub(crate) fn before_instruction(&self, core: CoreId, which: u64) -> u64 {
+        if self.instruction == 0 {
+            return 0;
+        }
+        let sites = [Site::InstructionOdds, Site::InstructionTempo, Site::Instruction];
+        self.uneven_delay(self.instruction, sites, core, which)
+    }
+
+    /// Delay of the commit of a store that `which` identifies on `core`.
+    pub(crate) fn of_store(&self, core: CoreId, which: u64) -> u64 {
+        let sites = [Site::StoreOdds, Site::StoreTempo, Site::Store];
+        self.uneven_delay(self.store_drain, sites, core, which)
+    }
+
+    fn uneven_delay(&self, most: u32, sites: [Site; 3], core: CoreId, which: u64) -> u64 {
+        let [odds, tempo, site] = sites;
+        if self.one_in > 1 && !self.strikes(self.one_in, odds, core, which) {
+            return 0;
+        }
+        let slower = self.delay(self.uneven.min(31), tempo, core, 0);
+        self.delay(most >> slower, site, core, which)
     }
 
     /// True for one in `every` events; never if that is 0.

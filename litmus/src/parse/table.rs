@@ -120,6 +120,8 @@ fn starts_with_word(text: &str, word: &str) -> bool {
 
 /// The first row: `P0 | P1 ;`.
 fn thread_names(scanner: &mut Scanner<'_>) -> Parsed<usize> {
+    // Some files end the initial state as a statement.
+    scanner.take(";");
     let row = scanner.until(';', "the row of thread names")?;
     let cells = row.split('|');
     for (number, cell) in cells.iter().enumerate() {

@@ -265,7 +265,7 @@ impl CoreBus<'_> {
         let perturb = &self.spec.perturb;
         if perturb.store_drain != 0 {
             let which = self.unit.clock.0 ^ addr.0 << 20;
-            ready += perturb.delay(perturb.store_drain, Site::Store, self.unit.id, which);
+            ready += perturb.of_store(self.unit.id, which);
         }
         let store = BufferedStore { addr, value, size: size as u8, ready, rip: self.rip };
         self.unit.stores.push(store);

@@ -127,7 +127,7 @@ impl Core {
             unit.lapic.accept(perturbation.vector, false);
             unit.note(Note::Arrive, unit.clock, self.regs.rip, u64::from(perturbation.vector));
         }
-        let delay = perturbation.delay(perturbation.instruction, Site::Instruction, id, which);
+        let delay = perturbation.before_instruction(id, which);
         unit.clock += delay;
         delay != 0
     }

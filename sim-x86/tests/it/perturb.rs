@@ -22,6 +22,8 @@ fn all_on(seed: u64) -> Perturbation {
         instruction: 40,
         store_drain: 900,
         miss: 500,
+        one_in: 2,
+        uneven: 3,
         interrupt_every: 30,
         vector: VECTOR,
         nmi_every: 40,
