@@ -127,7 +127,13 @@ fn code(instruction: &Instruction) -> Code {
     let from_memory = matches!((dst, src), (Some(Operand::Reg(_)), Some(Operand::Mem(_))));
     let constant = matches!(src, Some(Operand::Imm(_)));
     let pick = |reg: [Code; 4], imm: [Code; 4], memory: [Code; 4]| {
-        (if from_memory { memory } else if constant { imm } else { reg })[i]
+        (if from_memory {
+            memory
+        } else if constant {
+            imm
+        } else {
+            reg
+        })[i]
     };
     /// The three forms of the arithmetic instructions.
     macro_rules! forms {
@@ -191,8 +197,7 @@ fn code_of_one_form(op: Op, i: usize, size: Size) -> Code {
             Code::Cmpxchg_rm64_r64,
         ],
         Op::CmpxchgPair => {
-            let code =
-                if size == Size::B16 { Code::Cmpxchg16b_m128 } else { Code::Cmpxchg8b_m64 };
+            let code = if size == Size::B16 { Code::Cmpxchg16b_m128 } else { Code::Cmpxchg8b_m64 };
             [code; 4]
         }
         Op::Inc => [Code::Inc_rm8, Code::Inc_rm16, Code::Inc_rm32, Code::Inc_rm64],

@@ -87,4 +87,3 @@ fn observe(test: &Test, config: &Config) -> State {
 fn initial(test: &Test, thread: usize) -> [u64; REGISTERS] {
     test.threads[thread].init
 }
-

@@ -339,7 +339,8 @@ impl Test {
     #[must_use]
     pub fn value_size(&self, place: Place) -> Size {
         let location = &self.locations[place.location];
-        let rest = Location { bytes: location.bytes.saturating_sub(place.offset), ..location.clone() };
+        let rest =
+            Location { bytes: location.bytes.saturating_sub(place.offset), ..location.clone() };
         rest.value_size()
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::condition::State;
 use crate::program::Test;
-pub use crate::rig::RunError;
 use crate::rig::Rig;
+pub use crate::rig::RunError;
 use crate::timing::{BLOCK, arrangement, perturbation};
 use rayon::prelude::*;
 use serde::Serialize;

@@ -76,8 +76,7 @@ pub fn cpus(test: &Test) -> u16 {
     test.threads.len() as u16 + 1
 }
 
-const SPREADS: [Spread; 4] =
-    [Spread::OwnLines, Spread::OneLine, Spread::Pairs, Spread::OwnPages];
+const SPREADS: [Spread; 4] = [Spread::OwnLines, Spread::OneLine, Spread::Pairs, Spread::OwnPages];
 const PACKAGES: [Packages; 3] = [Packages::One, Packages::Two, Packages::Many];
 
 /// The arrangement of try `number`.
@@ -88,7 +87,7 @@ pub fn arrangement(test: &Test, seed: u64, number: u64) -> Arrangement {
     let threads = test.threads.len() as u16;
     // Own lines are where most is to be seen: every other block has them.
     let spread =
-        if block % 2 == 0 { Spread::OwnLines } else { SPREADS[(block / 2) as usize % 4] };
+        if block.is_multiple_of(2) { Spread::OwnLines } else { SPREADS[(block / 2) as usize % 4] };
     let packages = PACKAGES[(block / 3) as usize % 3];
     let cpus = match block % 3 {
         0 => (0..threads).collect(),

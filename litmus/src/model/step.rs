@@ -256,12 +256,7 @@ fn split_load(
     }
 }
 
-fn locked_step(
-    config: &Config,
-    number: usize,
-    instruction: &Instruction,
-    next: &mut Vec<Config>,
-) {
+fn locked_step(config: &Config, number: usize, instruction: &Instruction, next: &mut Vec<Config>) {
     if !config.threads[number].buffer.is_empty() {
         return;
     }
@@ -291,7 +286,8 @@ impl Thread {
     /// What a load sees; `None` if it has to wait for a store that covers it only in part.
     fn load(&self, memory: &[u8], (first, bytes): Part) -> Option<u64> {
         for store in self.buffer.iter().rev() {
-            let (start, end) = (usize::from(store.first), usize::from(store.first) + usize::from(store.bytes));
+            let (start, end) =
+                (usize::from(store.first), usize::from(store.first) + usize::from(store.bytes));
             if first >= end || first + bytes <= start {
                 continue;
             }

@@ -337,8 +337,7 @@ impl Draft {
         };
         let memory = matches!(dst, Some(Operand::Mem(_)));
         let locked = memory && (self.prefix || self.op == Op::Xchg);
-        let instruction =
-            Instruction { op: self.op, size, locked, dst, src, target: None };
+        let instruction = Instruction { op: self.op, size, locked, dst, src, target: None };
         self.check(&instruction, memory)?;
         Ok(instruction)
     }

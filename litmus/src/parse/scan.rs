@@ -128,7 +128,8 @@ impl<'a> Scanner<'a> {
 
     /// What comes next, for messages.
     pub(super) fn found(&self) -> String {
-        let shown: String = self.rest().trim().chars().take_while(|&c| c != '\n').take(20).collect();
+        let shown: String =
+            self.rest().trim().chars().take_while(|&c| c != '\n').take(20).collect();
         if shown.is_empty() { "nothing".to_owned() } else { format!("`{shown}`") }
     }
 

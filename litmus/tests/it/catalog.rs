@@ -28,8 +28,7 @@ fn every_file_has_its_expectation() {
     let listed = catalog().len();
     let folders = fs::read_dir(folder()).expect("the catalogue");
     let folders = folders.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
-    let files: usize =
-        folders.map(|folder| fs::read_dir(folder).expect("a folder").count()).sum();
+    let files: usize = folders.map(|folder| fs::read_dir(folder).expect("a folder").count()).sum();
     assert_eq!(listed, files);
     assert!(listed >= 150, "{listed}");
 }

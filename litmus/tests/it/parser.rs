@@ -47,7 +47,7 @@ fn mistakes_have_places_values_and_ways_out() {
         ("X86 t\n{ x=1y; }\n P0 ;\nexists (x=0)\n", 2, 5, "`1y`"),
         ("X86 t\n{ 3:EAX=1; }\n P0 ;\nexists (x=0)\n", 2, 3, "no thread 3"),
         ("X86 t\n{ }\n P0 | P2 ;\n", 3, 6, "`P2`"),
-        ("X86 t\n{ }\n P0 ;\n MOV EAX,[x] | NOP ;\n", 4, 1, "2 cells"),
+        ("X86 t\n{ }\n P0 ;\n MOV EAX,[x] | NOP ;\n", 4, 2, "2 cells"),
         ("X86 t\n{ }\n P0 ;\n MUL EAX,[x] ;\n", 4, 2, "`MUL`"),
         ("X86 t\n{ }\n P0 ;\n MOV EQX,[x] ;\n", 4, 6, "`EQX`"),
         ("X86 t\n{ }\n P0 ;\n MOV [x] ;\n", 4, 2, "1 operands"),

@@ -106,3 +106,17 @@ fn waiting_loops_are_computed_and_not_executed() {
     machine.run(LONG, Speed::exact_steps(), &mut ());
     assert_eq!((machine.instructions(), machine.executed()), (all, all));
 }
+
+#[test]
+fn a_machine_that_sleeps_for_good_is_idle_and_one_that_spins_is_not() {
+    let sleeping = guest::machine(2, |a| a.hlt().expect("it assembles"));
+    let spinning = guest::machine(2, |a| {
+        let mut again = a.create_label();
+        a.set_label(&mut again).and_then(|()| a.jmp(again)).expect("it assembles");
+    });
+    for speed in speeds() {
+        let run = |machine: &Machine| machine.clone().run(Cycle(50_000), speed, &mut ());
+        assert_eq!(run(&sleeping), Stop::Idle);
+        assert_eq!(run(&spinning), Stop::Deadline);
+    }
+}

@@ -9,7 +9,7 @@ use litmus::condition::State;
 use litmus::expected::{self, Entry};
 use litmus::judge::{Judgement, Verdict};
 use litmus::program::Test;
-use litmus::runner::{self, Observations};
+use litmus::runner::{self, Observations, RunError, Seen};
 use litmus::{herd, model, parse, timing};
 use scenarios::sweep::in_order;
 use serde_json::{Value, json};
@@ -66,17 +66,16 @@ pub(crate) fn litmus(args: &LitmusArgs, screen: &mut Screen) -> Outcome {
 
 /// Runs a test; compares it if there is something to compare it with.
 fn ran(args: &LitmusArgs, subject: &Subject) -> Result<Ran, Failure> {
-    let broken = |why: String| {
-        let message = format!("{}: {why}", subject.file.display());
-        Failure::usage(message, "the test must end by itself, whatever the timing")
-    };
     let observations = runner::run(&subject.test, args.seed, args.tries)
-        .map_err(|error| broken(error.to_string()))?;
+        .map_err(|error| failed(subject, error))?;
     let allowed = match &subject.allowed {
         Some(allowed) => Some(allowed.clone()),
         None if args.model => {
             let allowed = model::allowed(&subject.test, MODEL_LIMIT);
-            Some(allowed.map_err(|error| broken(error.to_string()))?)
+            Some(allowed.map_err(|error| {
+                let message = format!("{}: {error}", subject.file.display());
+                Failure::usage(message, "hold it to an --expected file instead")
+            })?)
         }
         None => None,
     };
@@ -84,11 +83,18 @@ fn ran(args: &LitmusArgs, subject: &Subject) -> Result<Ran, Failure> {
     Ok(Ran { observations, judgement })
 }
 
+/// Why a test could not be run to its end.
+fn failed(subject: &Subject, error: RunError) -> Failure {
+    let RunError::Endless { .. } = error else { return Failure::Litmus(error) };
+    let message = format!("{}: {error}", subject.file.display());
+    Failure::usage(message, "the threads must end by themselves, whatever the timing")
+}
+
 /// `--try`: one run, with its timing.
 fn one(args: &LitmusArgs, subjects: &[Subject], number: u64, screen: &mut Screen) -> Outcome {
     for subject in subjects {
         let state = runner::run_one(&subject.test, args.seed, number)
-            .map_err(|error| Failure::usage(error.to_string(), "choose another try"))?;
+            .map_err(|error| failed(subject, error))?;
         let arrangement = timing::arrangement(&subject.test, args.seed, number);
         let perturbation = timing::perturbation(args.seed, number);
         let text = format!(
@@ -246,9 +252,7 @@ fn document(args: &LitmusArgs, subject: &Subject, ran: &Ran) -> Value {
     let states = match &ran.judgement {
         Some(judgement) => json!(judgement.rows),
         None => {
-            let row = |(state, seen): (&State, &runner::Seen)| {
-                json!({ "state": state, "count": seen.count, "first_try": seen.first_try })
-            };
+            let row = |(state, seen): (&State, &Seen)| json!({ "state": state, "count": seen.count, "first_try": seen.first_try });
             ran.observations.states.iter().map(row).collect()
         }
     };
@@ -264,9 +268,8 @@ fn document(args: &LitmusArgs, subject: &Subject, ran: &Ran) -> Value {
         "states": states,
     });
     let forbidden = ran.judgement.iter().flat_map(|j| j.with(Verdict::ForbiddenSeen));
-    let again: Vec<String> = forbidden
-        .filter_map(|row| Some(reproduce(args, subject, row.seen?.first_try)))
-        .collect();
+    let again: Vec<String> =
+        forbidden.filter_map(|row| Some(reproduce(args, subject, row.seen?.first_try))).collect();
     document["reproduce"] = json!(again);
     document
 }
