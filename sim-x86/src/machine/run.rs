@@ -109,6 +109,7 @@ impl Machine {
             let next = self.state.queue.horizon();
             let at = earliest.min(next);
             if at == Cycle::NEVER && !self.state.cores.iter().any(|core| core.unit.spins()) {
+                self.state.now = self.last_sign_of_life().min(until);
                 return Stop::Idle;
             }
             if at >= until {
@@ -130,6 +131,13 @@ impl Machine {
                 self.window(core, until, skip);
             }
         }
+    }
+
+    /// When anything happened last, at a moment when nothing is pending: the same for windows of
+    /// any length.
+    fn last_sign_of_life(&self) -> Cycle {
+        let of_core = |core: &Core| core.unit.clock.max(core.unit.stores.last_commit());
+        self.state.cores.iter().map(of_core).fold(self.state.now, Cycle::max)
     }
 
     /// Lets one core run up to `until`, or to the first event that it posts on the way.
