@@ -49,11 +49,23 @@ impl Observations {
 /// # Errors
 /// The first try that could not be run to its end.
 pub fn run(test: &Test, seed: u64, tries: u64) -> Result<Observations, RunError> {
-    let blocks: Vec<Result<Observations, RunError>> = (0..tries.div_ceil(BLOCK))
-        .into_par_iter()
-        .map(|block| run_block(test, seed, block * BLOCK..tries.min((block + 1) * BLOCK)))
-        .collect();
-    blocks.into_iter().try_fold(Observations::default(), |sum, block| Ok(sum.join(block?)))
+    let run = |block| run_block(test, seed, block, tries);
+    let blocks: Vec<_> = (0..tries.div_ceil(BLOCK)).into_par_iter().map(run).collect();
+    sum(blocks.into_iter())
+}
+
+/// As [`run`], on the caller's thread alone: for callers that run many tests at the same time.
+///
+/// # Errors
+/// The first try that could not be run to its end.
+pub fn run_alone(test: &Test, seed: u64, tries: u64) -> Result<Observations, RunError> {
+    sum((0..tries.div_ceil(BLOCK)).map(|block| run_block(test, seed, block, tries)))
+}
+
+fn sum(
+    mut blocks: impl Iterator<Item = Result<Observations, RunError>>,
+) -> Result<Observations, RunError> {
+    blocks.try_fold(Observations::default(), |sum, block| Ok(sum.join(block?)))
 }
 
 /// Runs `test` under the timing of one try.
@@ -65,15 +77,12 @@ pub fn run_one(test: &Test, seed: u64, number: u64) -> Result<State, RunError> {
     Rig::new(test, &arrangement)?.run_checked(number, perturbation(seed, number))
 }
 
-fn run_block(
-    test: &Test,
-    seed: u64,
-    tries: std::ops::Range<u64>,
-) -> Result<Observations, RunError> {
-    let arrangement = arrangement(test, seed, tries.start);
+fn run_block(test: &Test, seed: u64, block: u64, tries: u64) -> Result<Observations, RunError> {
+    let numbers = block * BLOCK..tries.min((block + 1) * BLOCK);
+    let arrangement = arrangement(test, seed, numbers.start);
     let rig = Rig::new(test, &arrangement)?;
     let mut observations = Observations::default();
-    for number in tries {
+    for number in numbers {
         let perturbation = perturbation(seed, number);
         // Looking at all caches takes longer than a try: once a block.
         let state = if number % BLOCK == BLOCK - 1 {

@@ -47,7 +47,7 @@ fn the_machine_shows_what_is_allowed_and_nothing_else() {
     let (mut seen, mut all) = (0, 0);
     for (entry, test) in catalog() {
         let allowed = entry.states_of(&test).expect("the same variables");
-        let observations = runner::run(&test, 1, 320).expect("it ends");
+        let observations = runner::run_alone(&test, 1, 320).expect("it ends");
         let judgement = Judgement::new(&observations, &allowed);
         let forbidden: Vec<_> = judgement.with(Verdict::ForbiddenSeen).collect();
         assert!(forbidden.is_empty(), "{}: {forbidden:?}", entry.path);

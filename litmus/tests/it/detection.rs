@@ -52,6 +52,7 @@ fn results_do_not_depend_on_the_number_of_jobs() {
     };
     let alone = run(1);
     assert_eq!(alone, run(3));
+    assert_eq!(alone, runner::run_alone(&test, 3, 200).expect("it ends"));
     assert_eq!(alone.tries, 200);
     // More tries only add to what was seen.
     let more = runner::run(&test, 3, 400).expect("it ends");

@@ -28,6 +28,9 @@ struct Subject {
     allowed: Option<BTreeSet<State>>,
 }
 
+/// [`runner::run`] or [`runner::run_alone`].
+type Run = fn(&Test, u64, u64) -> Result<Observations, RunError>;
+
 /// What became of a test.
 struct Ran {
     observations: Observations,
@@ -39,7 +42,9 @@ pub(crate) fn litmus(args: &LitmusArgs, screen: &mut Screen) -> Outcome {
     if let Some(number) = args.one {
         return one(args, &subjects, number, screen);
     }
-    let work = |index: usize| ran(args, &subjects[index]);
+    // One test alone is divided among the jobs; otherwise each job has its own tests.
+    let run = if subjects.len() == 1 { runner::run } else { runner::run_alone };
+    let work = |index: usize| ran(args, &subjects[index], run);
     let mut totals = Totals::default();
     let mut documents = Vec::new();
     let mut rest = subjects.iter();
@@ -65,9 +70,9 @@ pub(crate) fn litmus(args: &LitmusArgs, screen: &mut Screen) -> Outcome {
 }
 
 /// Runs a test; compares it if there is something to compare it with.
-fn ran(args: &LitmusArgs, subject: &Subject) -> Result<Ran, Failure> {
-    let observations = runner::run(&subject.test, args.seed, args.tries)
-        .map_err(|error| failed(subject, error))?;
+fn ran(args: &LitmusArgs, subject: &Subject, run: Run) -> Result<Ran, Failure> {
+    let observations =
+        run(&subject.test, args.seed, args.tries).map_err(|error| failed(subject, error))?;
     let allowed = match &subject.allowed {
         Some(allowed) => Some(allowed.clone()),
         None if args.model => {
