@@ -153,6 +153,8 @@ pub struct Unit {
     pub tsc_offset: u64,
     /// Counts everything that a repeating loop must not do; see [`spin`].
     pub activity: u64,
+    /// One more than the number of the last instruction that was perturbed.
+    pub perturbed: u64,
     /// What this CPU did, hashed.
     pub hash: TraceHash,
 }
@@ -165,7 +167,7 @@ impl Core {
             id,
             run: Run::Off,
             clock: Cycle(0),
-            attention: false,
+            attention: spec.perturb.at_boundaries(),
             restarting: false,
             announced: false,
             shadow: Shadow::default(),
@@ -190,6 +192,7 @@ impl Core {
             halted: 0,
             tsc_offset: 0,
             activity: 0,
+            perturbed: 0,
             hash: TraceHash::default(),
         };
         Core { regs: Registers::default(), unit }
@@ -205,6 +208,11 @@ impl Unit {
             Run::Off | Run::Running | Run::Waiting(_) | Run::Parked(_) => self.halted,
         };
         Counts { instructions: self.instructions, unhalted: now.0.saturating_sub(halted) }
+    }
+
+    /// True if it executes instructions, however many of them are skipped.
+    pub(crate) fn spins(&self) -> bool {
+        matches!(self.run, Run::Running | Run::Parked(_))
     }
 
     /// Adds an event to the core's hash: what, when, where it was, and a detail.

@@ -9,9 +9,11 @@ pub mod lapic;
 pub mod machine;
 pub mod mem;
 pub mod op;
+pub mod perturb;
 pub mod pmu;
 pub mod presets;
 pub mod spec;
 pub mod trace;
 
 pub use machine::{Machine, Speed, Start, Stop};
+pub use perturb::Perturbation;

@@ -19,6 +19,7 @@ use crate::event::Event;
 use crate::ids::{CoreId, DeviceId, PhysAddr};
 use crate::mem::home::Home;
 use crate::mem::ram::Ram;
+use crate::perturb::{Perturbation, Site};
 use crate::spec::{MachineSpec, SpecErrors};
 use agenda::Agenda;
 use log::{Ranges, TraceLog};
@@ -173,9 +174,20 @@ impl Machine {
     /// which a boot loader hands over; see `start_registers` for the values).
     pub fn start_core(&mut self, core: CoreId, start: Start) {
         let now = self.state.now;
+        let perturb = &self.spec.perturb;
+        let skew = perturb.delay(perturb.start_skew, Site::Start, core, now.0);
         let core = &mut self.state.cores[core.index()];
         core.regs = start_registers(start);
-        core.unit.resume(now);
+        core.unit.resume(now + skew);
+    }
+
+    /// Perturbs the timing from now on as `perturbation` says, instead of what the specification
+    /// said so far.
+    pub fn perturb(&mut self, perturbation: Perturbation) {
+        Arc::make_mut(&mut self.spec).perturb = perturbation;
+        for core in &mut self.state.cores {
+            core.unit.attention |= perturbation.at_boundaries();
+        }
     }
 
     /// Architectural registers of a CPU.

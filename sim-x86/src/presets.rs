@@ -19,6 +19,7 @@
 //! threads are modelled as CPUs of their own, each with private L1 and L2: sharing of a core's
 //! pipeline and caches between two threads is not modelled.
 
+use crate::perturb::Perturbation;
 use crate::spec::{
     InstructionCosts, InterruptSpec, MachineSpec, MemorySpec, StateLatency, Topology, Translation,
 };
@@ -62,6 +63,7 @@ pub fn westmere_ep() -> MachineSpec {
         devices: Vec::new(),
         triggers: Vec::new(),
         seed: 0,
+        perturb: Perturbation::default(),
     }
 }
 
@@ -154,6 +156,7 @@ pub fn magny_cours() -> MachineSpec {
         devices: Vec::new(),
         triggers: Vec::new(),
         seed: 0,
+        perturb: Perturbation::default(),
     }
 }
 

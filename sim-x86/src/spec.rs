@@ -3,6 +3,7 @@
 mod validate;
 
 use crate::dev::{DeviceSpec, Trigger};
+use crate::perturb::Perturbation;
 use serde::{Deserialize, Serialize};
 use sim_core::Hertz;
 pub use validate::{SpecError, SpecErrors};
@@ -239,4 +240,6 @@ pub struct MachineSpec {
     pub triggers: Vec<Trigger>,
     /// Seed of every random stream.
     pub seed: u64,
+    /// Perturbed timing; off in every preset.
+    pub perturb: Perturbation,
 }

@@ -51,7 +51,7 @@ impl Machine {
             x2apic: f.optional(d, "x2apic", Decoder::bool),
             overrides: Vec::new(),
         };
-        for name in ["topology", "memory", "costs", "interrupts"] {
+        for name in ["topology", "memory", "costs", "interrupts", "perturb"] {
             if let Some(node) = f.node(name) {
                 let value = OverrideValue::decode(d, node);
                 if let Some(value) = value {

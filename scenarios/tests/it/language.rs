@@ -92,6 +92,21 @@ fn set_changes_what_is_loaded() {
 }
 
 #[test]
+fn timing_can_be_perturbed() {
+    let text =
+        r#"Scenario(title: "t", machine: (perturb: (seed: 7, store_drain: "1us", one_in: 3)))"#;
+    let perturb = try_load(text, &["machine.perturb.miss=9"]).expect("no mistakes").spec.perturb;
+    assert_eq!((perturb.seed, perturb.one_in, perturb.miss), (7, 3, 9));
+    assert!(perturb.store_drain > 1_000 && perturb.instruction == 0);
+    let text = "Scenario(title: \"t\", machine: (perturb: (nmi_every: 2)))";
+    assert!(
+        refused(text).contains("perturb.nmi_every: must be 0 or at least"),
+        "{}",
+        refused(text)
+    );
+}
+
+#[test]
 fn every_written_number_is_a_path_that_set_takes() {
     let document = Document::parse("test.ron", WHOLE).expect("no syntax error");
     let paths = document.numeric_paths();

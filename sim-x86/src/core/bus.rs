@@ -14,6 +14,7 @@ use crate::mem::cache::Level;
 use crate::mem::home;
 use crate::mem::ram::Ram;
 use crate::mem::store_buffer::{BufferedStore, Forward};
+use crate::perturb::Site;
 use crate::spec::MachineSpec;
 use crate::trace::{Delivery, Trace};
 use sim_core::{Cycle, EventQueue, Source};
@@ -80,7 +81,9 @@ impl CoreBus<'_> {
         self.unit.requested.push((line, want));
         self.unit.note(Note::Request, at, self.rip, line.0 << 2 | want as u64);
         let core = self.unit.id;
-        self.post(at + self.leg(), Event::Request { core, want, line });
+        let perturb = &self.spec.perturb;
+        let extra = perturb.delay(perturb.miss, Site::Miss, core, at.0 ^ line.0 << 20);
+        self.post(at + self.leg() + extra, Event::Request { core, want, line });
     }
 
     /// Blocks the instruction until `line` has come.
@@ -258,7 +261,12 @@ impl CoreBus<'_> {
 
     #[inline]
     fn buffer(&mut self, addr: PhysAddr, size: u64, value: u64) {
-        let ready = self.unit.clock + u64::from(self.spec.memory.store_commit);
+        let mut ready = self.unit.clock + u64::from(self.spec.memory.store_commit);
+        let perturb = &self.spec.perturb;
+        if perturb.store_drain != 0 {
+            let which = self.unit.clock.0 ^ addr.0 << 20;
+            ready += perturb.of_store(self.unit.id, which);
+        }
         let store = BufferedStore { addr, value, size: size as u8, ready, rip: self.rip };
         self.unit.stores.push(store);
         let line = addr.line();

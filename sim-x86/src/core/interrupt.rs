@@ -10,6 +10,7 @@ use crate::core::{Core, Note, Run};
 use crate::event::{Event, StopCause};
 use crate::exec::{Access, Bus, Exception, Size, Stall};
 use crate::mem::home;
+use crate::perturb::Site;
 use crate::trace::{Entry, Trace};
 use sim_core::Cycle;
 
@@ -73,8 +74,13 @@ impl Core {
         if self.unit.restarting {
             return false;
         }
+        let perturb = parts.spec.perturb.at_boundaries();
+        if perturb && self.perturb(parts) {
+            return true;
+        }
         if !self.interrupt_ready() {
-            self.unit.attention = self.unit.nmi_pending || self.unit.lapic.deliverable().is_some();
+            let pending = self.unit.nmi_pending || self.unit.lapic.deliverable().is_some();
+            self.unit.attention = pending || perturb;
             return false;
         }
         self.unit.activity += 1;
@@ -99,6 +105,31 @@ impl Core {
             Err(stall) => self.failed_delivery(stall, parts),
         }
         true
+    }
+
+    /// What the machine's perturbation has in store before the instruction at RIP. True if it is
+    /// delayed.
+    fn perturb(&mut self, parts: &Parts<'_>) -> bool {
+        let unit = &mut self.unit;
+        let which = unit.instructions;
+        if unit.perturbed == which + 1 {
+            return false;
+        }
+        unit.perturbed = which + 1;
+        unit.activity += 1;
+        let perturbation = &parts.spec.perturb;
+        let id = unit.id;
+        if perturbation.strikes(perturbation.nmi_every, Site::Nmi, id, which) {
+            unit.nmi_pending = true;
+            unit.note(Note::Arrive, unit.clock, self.regs.rip, u64::from(NMI));
+        }
+        if perturbation.strikes(perturbation.interrupt_every, Site::Interrupt, id, which) {
+            unit.lapic.accept(perturbation.vector, false);
+            unit.note(Note::Arrive, unit.clock, self.regs.rip, u64::from(perturbation.vector));
+        }
+        let delay = perturbation.before_instruction(id, which);
+        unit.clock += delay;
+        delay != 0
     }
 
     /// Delivers an exception raised by the instruction at RIP.

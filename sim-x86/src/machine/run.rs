@@ -102,17 +102,19 @@ impl Machine {
 
     fn advance(&mut self, until: Cycle, speed: Speed, observer: &mut dyn Observer) -> Stop {
         let ahead = if speed.run_ahead { home::leg(&self.spec.memory) } else { 1 };
+        let skip = speed.skip_loops && !self.spec.perturb.disturbs_loops();
         self.derived.agenda = Agenda::new(self.state.cores.iter().map(acts_at));
         loop {
             let (core, earliest) = self.derived.agenda.first();
             let next = self.state.queue.horizon();
             let at = earliest.min(next);
+            if at == Cycle::NEVER && !self.state.cores.iter().any(|core| core.unit.spins()) {
+                self.state.now = self.last_sign_of_life().min(until);
+                return Stop::Idle;
+            }
             if at >= until {
                 self.state.now = until;
                 return Stop::Deadline;
-            }
-            if at == Cycle::NEVER {
-                return Stop::Idle;
             }
             self.state.now = at;
             if next <= earliest {
@@ -126,9 +128,16 @@ impl Machine {
             } else {
                 // Nobody else can reach the first core before the second plus a leg.
                 let until = (self.derived.agenda.second() + ahead).min(next).min(until);
-                self.window(core, until, speed.skip_loops);
+                self.window(core, until, skip);
             }
         }
+    }
+
+    /// When anything happened last, at a moment when nothing is pending: the same for windows of
+    /// any length.
+    fn last_sign_of_life(&self) -> Cycle {
+        let of_core = |core: &Core| core.unit.clock.max(core.unit.stores.last_commit());
+        self.state.cores.iter().map(of_core).fold(self.state.now, Cycle::max)
     }
 
     /// Lets one core run up to `until`, or to the first event that it posts on the way.

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 const MAGIC: [u8; 8] = *b"latchup\0";
 /// Raised whenever the layout of the state changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why bytes are no snapshot.
 #[derive(Debug, Error)]

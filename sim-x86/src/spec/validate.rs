@@ -13,6 +13,8 @@ const LEAST_LATENCY: u32 = 8;
 const XAPIC_CPUS: u32 = 255;
 /// The largest machine of x2APIC CPUs.
 const X2APIC_CPUS: u32 = 1_024;
+/// Interrupts in closer succession leave the interrupted program no time.
+const LEAST_PERIOD: u32 = 8;
 /// Physical addresses have 40 bits.
 const PHYSICAL: u64 = 1 << 40;
 /// Device registers lie here (see [`crate::dev`]).
@@ -74,6 +76,7 @@ impl MachineSpec {
         self.check_interrupts(&mut problems);
         self.check_devices(&mut problems);
         self.check_triggers(&mut problems);
+        self.check_perturbation(&mut problems);
         if problems.0.is_empty() { Ok(()) } else { Err(SpecErrors(problems.0)) }
     }
 
@@ -107,6 +110,22 @@ impl MachineSpec {
         let seats = u64::from(t.cores_per_die) * u64::from(t.dies_per_package) * packages as u64;
         let problem = format!("{} CPUs don't fit the topology, which has {seats}", self.cores);
         problems.require(u64::from(self.cores) <= seats, "cores", problem);
+    }
+
+    fn check_perturbation(&self, problems: &mut Problems) {
+        let perturb = &self.perturb;
+        for (every, field) in
+            [(perturb.interrupt_every, "interrupt_every"), (perturb.nmi_every, "nmi_every")]
+        {
+            let problem = format!("must be 0 or at least {LEAST_PERIOD}, is {every}");
+            problems.require(
+                every == 0 || every >= LEAST_PERIOD,
+                format_args!("perturb.{field}"),
+                problem,
+            );
+        }
+        let vector_ok = perturb.interrupt_every == 0 || perturb.vector >= 32;
+        problems.require(vector_ok, "perturb.vector", "must be at least 32");
     }
 
     fn check_costs(&self, problems: &mut Problems) {

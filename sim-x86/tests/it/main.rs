@@ -3,5 +3,6 @@
 mod guest;
 mod litmus;
 mod locks;
+mod perturb;
 mod skipping;
 mod snapshots;

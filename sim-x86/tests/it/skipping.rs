@@ -13,7 +13,7 @@ fn speeds() -> [Speed; 4] {
 }
 
 /// Trace hashes of `machine` run to its end with every combination of speed-ups.
-fn hashes(machine: &Machine) -> Vec<(Stop, u64, Cycle)> {
+pub(crate) fn hashes(machine: &Machine) -> Vec<(Stop, u64, Cycle)> {
     let run = |speed| {
         let mut machine = machine.clone();
         let stop = machine.run(LONG, speed, &mut ());
@@ -105,4 +105,18 @@ fn waiting_loops_are_computed_and_not_executed() {
     machine = contention(24, 50);
     machine.run(LONG, Speed::exact_steps(), &mut ());
     assert_eq!((machine.instructions(), machine.executed()), (all, all));
+}
+
+#[test]
+fn a_machine_that_sleeps_for_good_is_idle_and_one_that_spins_is_not() {
+    let sleeping = guest::machine(2, |a| a.hlt().expect("it assembles"));
+    let spinning = guest::machine(2, |a| {
+        let mut again = a.create_label();
+        a.set_label(&mut again).and_then(|()| a.jmp(again)).expect("it assembles");
+    });
+    for speed in speeds() {
+        let run = |machine: &Machine| machine.clone().run(Cycle(50_000), speed, &mut ());
+        assert_eq!(run(&sleeping), Stop::Idle);
+        assert_eq!(run(&spinning), Stop::Deadline);
+    }
 }

@@ -60,6 +60,24 @@ Exit status:
   2  wrong usage, nothing to draw there, a file that cannot be read or written
   3  latchup itself failed";
 
+const LITMUS_AFTER: &str = "\
+Examples:
+  latchup litmus litmus/catalog --expected litmus/catalog/expected.json
+  latchup litmus litmus/catalog/classic --model --tries 20000 --jobs 4
+  latchup litmus sb.litmus
+  latchup litmus sb.litmus --seed 7 --try 1234
+
+Every try is a timing of its own: how variables lie in cache lines, which CPUs and packages the
+threads are on, where each line is at the start, start skew, delays of instructions, stores and
+misses, interrupts and NMIs. Seed and number of a try decide all of it. docs/litmus.md describes
+the files and the output.
+
+Exit status:
+  0  no forbidden state was seen (or nothing said what is forbidden)
+  1  a forbidden state was seen
+  2  wrong usage, a test with mistakes or without an expectation, a file that cannot be read
+  3  latchup itself failed";
+
 const RUN_AFTER: &str = "\
 Examples:
   latchup run scenarios/catalog/mpt2sas-ctl.ron
@@ -115,6 +133,14 @@ pub(crate) enum Command {
     /// Draw the pictures of a run's or a sweep's folder anew.
     #[command(after_help = PLOT_AFTER)]
     Plot(PlotArgs),
+
+    /// Run litmus tests of the memory order under many timings and report the final states.
+    ///
+    /// Reads herd7's files in the dialects X86 and X86_64 and runs them as machine code. With
+    /// --expected or --model every final state is held against those that x86-TSO allows;
+    /// otherwise the states that were seen are printed as herd7 does.
+    #[command(after_help = LITMUS_AFTER)]
+    Litmus(LitmusArgs),
 }
 
 /// What is simulated.
@@ -202,6 +228,46 @@ pub(crate) struct CheckArgs {
     /// Scenarios (.ron) or bare-metal programs (ELF).
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LitmusArgs {
+    /// Tests (.litmus), or folders of them.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Hold the states seen to the allowed ones of this JSON file.
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    pub(crate) expected: Option<PathBuf>,
+
+    /// Hold the states seen to those that the built-in x86-TSO model computes.
+    #[arg(long)]
+    pub(crate) model: bool,
+
+    /// Timings of each test.
+    #[arg(long, value_name = "N", default_value_t = 5_000,
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub(crate) tries: u64,
+
+    /// Seed of all timings.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Run only this try, and show its timing.
+    #[arg(long = "try", value_name = "N", conflicts_with_all = ["expected", "model", "json"])]
+    pub(crate) one: Option<u64>,
+
+    /// Tests at the same time; as many as the host has CPUs if left out.
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub(crate) jobs: Option<usize>,
+
+    /// List the allowed states that were seen, too.
+    #[arg(long)]
+    pub(crate) states: bool,
+
+    /// Print one JSON document and nothing else (see docs/litmus.md).
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -42,6 +42,9 @@ pub(crate) enum Failure {
     /// A picture could not be drawn.
     #[error("a picture could not be drawn")]
     Picture(#[from] viz::VizError),
+    /// A litmus test showed that the machine itself is broken.
+    #[error("a litmus test could not be run")]
+    Litmus(#[source] litmus::runner::RunError),
     /// A document of latchup's own could not be written or read.
     #[error("cannot convert to or from JSON")]
     Json(#[from] serde_json::Error),
@@ -77,6 +80,7 @@ impl Failure {
             | Failure::Sweep(_)
             | Failure::Threads(_)
             | Failure::Picture(_)
+            | Failure::Litmus(_)
             | Failure::Json(_) => INTERNAL,
         }
     }

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod fail;
 mod input;
+mod litmus;
 mod out_dir;
 mod pictures;
 mod plot;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::test(args, &mut screen),
         Command::Check(args) => check::check(args, &mut screen),
         Command::Plot(args) => plot::plot(args, &mut screen),
+        Command::Litmus(args) => litmus::litmus(args, &mut screen),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -1,0 +1,6 @@
+//! Litmus tests from file to verdict.
+
+mod catalog;
+mod detection;
+mod model;
+mod parser;
