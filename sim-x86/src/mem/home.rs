@@ -449,11 +449,37 @@ impl Home {
         self.active.contains_key(&line)
     }
 
+    /// The transactions in flight, in order of their lines.
+    pub fn pending(&self) -> impl Iterator<Item = Pending<'_>> {
+        self.active.iter().map(|(&line, transaction)| Pending {
+            line,
+            requester: transaction.requester,
+            probes: transaction.probes,
+            grant: transaction.grant,
+            waiting: &transaction.waiting,
+        })
+    }
+
     /// The L3 of each die.
     #[must_use]
     pub fn dies(&self) -> &[L3] {
         &self.dies
     }
+}
+
+/// A transaction in flight, without its times.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pending<'a> {
+    /// On which line.
+    pub line: LineAddr,
+    /// For whom; `None` for the eviction of a line from an L3.
+    pub requester: Option<Requester>,
+    /// Probes not answered yet.
+    pub probes: u32,
+    /// State that the requester gets.
+    pub grant: LineState,
+    /// Requests that wait for its end, in their order.
+    pub waiting: &'a VecDeque<Requester>,
 }
 
 /// What a starting transaction will do.
