@@ -1,0 +1,3 @@
+//! Compiled code and timing on whole machines.
+
+mod corpus;
