@@ -46,19 +46,20 @@ pub use system::{Mutation, Setup, Violation};
 /// The explorations of the proof. `quick` leaves out those that take minutes.
 #[must_use]
 pub fn all(quick: bool) -> Vec<Setup> {
-    let unbounded = usize::MAX;
-    let [fit, .., fetches, split] = Setup::kinds();
-    let one_line = |kind: Setup| Setup { lines: 1, in_progress: unbounded, ..kind };
-    let mut all = vec![one_line(fit.clone())];
-    if quick {
-        all.push(Setup { cores: 2, ..one_line(fetches) });
-        all.extend(Setup::kinds().map(|kind| Setup { in_progress: 1, ..kind }));
-        all.push(Setup { cores: 2, in_progress: unbounded, ..split });
-        return all;
+    let bounded = |kind: Setup, cores, in_progress| Setup { cores, in_progress, ..kind };
+    let one_line = |kind: &Setup, cores, in_progress| {
+        bounded(Setup { lines: 1, ..kind.clone() }, cores, in_progress)
+    };
+    let kinds = Setup::kinds();
+    let [fit, _, _, tight, fetches, _] = &kinds;
+    let mut all = vec![one_line(fit, 2, usize::MAX), one_line(fit, 3, 2), one_line(fetches, 2, 2)];
+    all.extend(kinds.iter().map(|kind| bounded(kind.clone(), 2, 1)));
+    if !quick {
+        all.push(one_line(fit, 3, usize::MAX));
+        all.push(one_line(fetches, 3, 2));
+        all.extend(kinds.iter().map(|kind| bounded(kind.clone(), 3, 1)));
+        all.extend(kinds.iter().map(|kind| bounded(kind.clone(), 2, 2)));
+        all.push(bounded(tight.clone(), 3, 2));
     }
-    all.push(one_line(fetches));
-    all.extend(Setup::kinds().map(|kind| Setup { cores: 2, in_progress: unbounded, ..kind }));
-    all.extend(Setup::kinds());
-    all.push(Setup { in_progress: 3, ..fit });
     all
 }

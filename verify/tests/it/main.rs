@@ -1,3 +1,5 @@
 //! Compiled code and timing on whole machines.
 
 mod corpus;
+mod timing;
+mod write_page;

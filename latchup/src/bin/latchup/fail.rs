@@ -42,6 +42,12 @@ pub(crate) enum Failure {
     /// A picture could not be drawn.
     #[error("a picture could not be drawn")]
     Picture(#[from] viz::VizError),
+    /// A program of the corpus gave no results.
+    #[error("the corpus cannot be run")]
+    Corpus(#[from] verify::corpus::CorpusError),
+    /// An image in the program itself is not readable.
+    #[error("an image cannot be read")]
+    Image(#[from] verify::object::Error),
     /// A document of latchup's own could not be written or read.
     #[error("cannot convert to or from JSON")]
     Json(#[from] serde_json::Error),
@@ -77,6 +83,8 @@ impl Failure {
             | Failure::Sweep(_)
             | Failure::Threads(_)
             | Failure::Picture(_)
+            | Failure::Corpus(_)
+            | Failure::Image(_)
             | Failure::Json(_) => INTERNAL,
         }
     }

@@ -13,6 +13,7 @@ mod shell;
 mod sweep;
 mod sweep_files;
 mod test;
+mod verify;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::test(args, &mut screen),
         Command::Check(args) => check::check(args, &mut screen),
         Command::Plot(args) => plot::plot(args, &mut screen),
+        Command::Verify(args) => verify::verify(args, &mut screen),
     };
     match result {
         Ok(status) => ExitCode::from(status),
