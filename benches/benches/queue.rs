@@ -2,7 +2,7 @@
 //! distance exponential with a mean of 300 cycles, about that of the machine's messages. Against
 //! std's `BinaryHeap` on the same keys.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_main};
 use sim_core::{Cycle, EventQueue, Source, Stream};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -65,5 +65,10 @@ fn wheel(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(queue, wheel);
+#[allow(missing_docs, reason = "written by the macro")]
+mod group {
+    use super::wheel;
+    criterion::criterion_group!(queue, wheel);
+}
+use group::queue;
 criterion_main!(queue);

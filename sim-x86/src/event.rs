@@ -23,6 +23,12 @@ impl Want {
     pub fn owns(self) -> bool {
         matches!(self, Want::Own | Want::OwnLocked)
     }
+
+    /// True if a request for this, still on its way, makes another one for `other` needless.
+    #[must_use]
+    pub fn covers(self, other: Want) -> bool {
+        (self.owns() || !other.owns()) && (self == Want::Fetch) == (other == Want::Fetch)
+    }
 }
 
 /// Why a run stops by itself.

@@ -29,6 +29,7 @@
 //! ```
 
 mod axis;
+mod curves;
 mod font;
 mod format;
 mod lockup;
@@ -38,6 +39,7 @@ mod sheet;
 mod sweep;
 mod tickets;
 
+pub use curves::{Curve, Curves, draw_curves};
 pub use lockup::draw_lockup;
 pub use picture::{Format, Picture, VizError};
 pub use sweep::draw_sweep;

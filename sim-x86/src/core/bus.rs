@@ -69,11 +69,7 @@ impl CoreBus<'_> {
 
     /// Asks the home agent for `line`, unless that has been done.
     pub fn request(&mut self, at: Cycle, line: LineAddr, want: Want) {
-        let same = |&(asked, w): &(LineAddr, Want)| {
-            asked == line
-                && (w.owns() || !want.owns())
-                && (w == Want::Fetch) == (want == Want::Fetch)
-        };
+        let same = |&(asked, w): &(LineAddr, Want)| asked == line && w.covers(want);
         self.unit.activity += 1;
         if self.unit.requested.iter().any(same) {
             return;
@@ -84,6 +80,16 @@ impl CoreBus<'_> {
         let perturb = &self.spec.perturb;
         let extra = perturb.delay(perturb.miss, Site::Miss, core, at.0 ^ line.0 << 20);
         self.post(at + self.leg() + extra, Event::Request { core, want, line });
+    }
+
+    /// A dirty line has left the caches: the home agent is told. Not if the line is asked for
+    /// again already (by a fetch beside a store): it would come back before the message arrives,
+    /// and the directory would then forget a copy that is there.
+    pub fn write_back(&mut self, at: Cycle, line: LineAddr) {
+        if !self.unit.requested.iter().any(|&(asked, _)| asked == line) {
+            let core = self.unit.id;
+            self.post(at + self.leg(), Event::WriteBack { core, line });
+        }
     }
 
     /// Blocks the instruction until `line` has come.
@@ -656,9 +662,7 @@ impl CoreBus<'_> {
             self.unit.fetch_line = NO_LINE;
         }
         if self.unit.caches.probe(line, LineState::Invalid) == Probed::Modified {
-            let core = self.unit.id;
-            let at = self.unit.clock + self.leg();
-            self.post(at, Event::WriteBack { core, line });
+            self.write_back(self.unit.clock, line);
         }
     }
 }

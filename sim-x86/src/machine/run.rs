@@ -338,9 +338,8 @@ impl Machine {
             bus.drain_filled(now, line);
         }
         if let Some((victim, dirty)) = evicted {
-            let at = now + home::leg(bus.memory());
             if dirty {
-                bus.post(at, Event::WriteBack { core: id, line: victim });
+                bus.write_back(now, victim);
             }
             bus.ask_again_for_stores(now, victim);
             self.line_lost(now, id, victim);

@@ -402,6 +402,15 @@ impl PrivateCaches {
         l2.filter(|&&way| way != 0).map(|&way| (line_of(way), self.state(line_of(way))))
     }
 
+    /// What is in L1D, L1I and L2, each set's most recent line first.
+    #[must_use]
+    pub fn contents(&self) -> [Vec<(LineAddr, LineState)>; 3] {
+        let l2 = self.l2.entries.written().flat_map(|chunk| self.l2.entries.chunk(chunk).iter());
+        let l2 = l2.filter(|&&way| way != 0);
+        let l2 = l2.map(|&way| (line_of(way), LineState::from_bits(way)));
+        [self.l1d.lines().collect(), self.l1i.lines().collect(), l2.collect()]
+    }
+
     /// Lines in an L1 that are missing in L2: none, if inclusion holds.
     #[must_use]
     pub fn not_included(&self) -> Vec<LineAddr> {

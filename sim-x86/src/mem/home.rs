@@ -333,7 +333,7 @@ impl Home {
         let mut entry = L3Entry::new(line, DieState::Shared);
         match self.nearest_other(line, die) {
             Some((other, found, distance)) => {
-                plan.latency = state_row(row, found.state)[distance];
+                plan.latency = state_row(row, seen_by_loads(&found))[distance];
                 if let Some(owner) = found.owner() {
                     plan.owner_distance = Some(distance as u8);
                     plan.probes = self.cores_of(other, 1 << owner);
@@ -362,6 +362,8 @@ impl Home {
         plan.grant = LineState::Modified;
         plan.latency = match self.dies[die].get(line) {
             Some(_) => self.memory.load.shared[0],
+            // Another die supplies it: below.
+            None if self.nearest_other(line, die).is_some() => 0,
             None => row.memory[self.memory_distance(line, die)],
         };
         for (other, l3) in self.dies.iter().enumerate() {
@@ -372,7 +374,10 @@ impl Home {
             plan.probes.extend(self.cores_of(other, copies));
             if entry.owner().is_some_and(|owner| own & (1 << owner) == 0) {
                 plan.owner_distance = Some(distance as u8);
-            } else if copies != 0 || other != die {
+            } else if copies != 0 {
+                // Several cores may have it: Shared, whatever the die's state.
+                plan.latency = plan.latency.max(row.shared[distance]);
+            } else if other != die {
                 plan.latency = plan.latency.max(state_row(row, entry.state)[distance]);
             }
         }
@@ -454,11 +459,37 @@ impl Home {
         self.active.contains_key(&line)
     }
 
+    /// The transactions in flight, in order of their lines.
+    pub fn pending(&self) -> impl Iterator<Item = Pending<'_>> {
+        self.active.iter().map(|(&line, transaction)| Pending {
+            line,
+            requester: transaction.requester,
+            probes: transaction.probes,
+            grant: transaction.grant,
+            waiting: &transaction.waiting,
+        })
+    }
+
     /// The L3 of each die.
     #[must_use]
     pub fn dies(&self) -> &[L3] {
         &self.dies
     }
+}
+
+/// A transaction in flight, without its times.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pending<'a> {
+    /// On which line.
+    pub line: LineAddr,
+    /// For whom; `None` for the eviction of a line from an L3.
+    pub requester: Option<Requester>,
+    /// Probes not answered yet.
+    pub probes: u32,
+    /// State that the requester gets.
+    pub grant: LineState,
+    /// Requests that wait for its end, in their order.
+    pub waiting: &'a VecDeque<Requester>,
 }
 
 /// What a starting transaction will do.
@@ -490,6 +521,15 @@ fn state_row(row: &StateLatency, state: DieState) -> &[u32; crate::spec::DISTANC
         DieState::Exclusive => &row.exclusive,
         DieState::Shared => &row.shared,
         DieState::Invalid => &row.memory,
+    }
+}
+
+/// The state in which a load from another die finds a line that no core owns: the L3 answers
+/// without a snoop, as for a Shared line, unless it has to write the line back first.
+fn seen_by_loads(entry: &L3Entry) -> DieState {
+    match (entry.state, entry.owner()) {
+        (DieState::Exclusive, None) => DieState::Shared,
+        (state, _) => state,
     }
 }
 

@@ -100,12 +100,6 @@ impl StoreBuffer {
         self.stores.front().map(|store| (*store, self.due))
     }
 
-    /// When a store left last.
-    #[must_use]
-    pub fn last_commit(&self) -> Cycle {
-        self.last_commit
-    }
-
     /// When the oldest store may commit; [`Cycle::NEVER`] if there is none. HOT.
     #[inline]
     #[must_use]

@@ -1,6 +1,7 @@
 //! Whole machines running small programs.
 
 mod guest;
+mod home;
 mod litmus;
 mod locks;
 mod perturb;

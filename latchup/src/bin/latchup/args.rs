@@ -78,6 +78,19 @@ Exit status:
   2  wrong usage, a test with mistakes or without an expectation, a file that cannot be read
   3  latchup itself failed";
 
+const VERIFY_AFTER: &str = "\
+Examples:
+  latchup verify protocol
+  latchup verify protocol --quick
+  latchup verify corpus
+  latchup verify timing --write docs/timing-validation.md
+
+Exit status:
+  0  everything is as it should be
+  1  something is not
+  2  wrong usage, a file that cannot be written
+  3  latchup itself failed";
+
 const RUN_AFTER: &str = "\
 Examples:
   latchup run scenarios/catalog/mpt2sas-ctl.ron
@@ -141,6 +154,39 @@ pub(crate) enum Command {
     /// otherwise the states that were seen are printed as herd7 does.
     #[command(after_help = LITMUS_AFTER)]
     Litmus(LitmusArgs),
+
+    /// Prove that the machine is right: its protocol, compiled code, its timing.
+    #[command(after_help = VERIFY_AFTER)]
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(subcommand)]
+    pub(crate) what: VerifyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VerifyCommand {
+    /// Explore every state that the coherence protocol can reach, and check each.
+    Protocol {
+        /// Only what takes seconds.
+        #[arg(long)]
+        quick: bool,
+    },
+
+    /// Run compiled C programs and compare with what they compute natively.
+    Corpus,
+
+    /// Measure latencies on every preset and hold them to what it states.
+    Timing(TimingArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TimingArgs {
+    /// Write the page with all numbers to this file, and its picture beside it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
 }
 
 /// What is simulated.

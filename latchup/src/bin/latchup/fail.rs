@@ -45,6 +45,12 @@ pub(crate) enum Failure {
     /// A litmus test showed that the machine itself is broken.
     #[error("a litmus test could not be run")]
     Litmus(#[source] litmus::runner::RunError),
+    /// A program of the corpus gave no results.
+    #[error("the corpus cannot be run")]
+    Corpus(#[from] verify::corpus::CorpusError),
+    /// An image in the program itself is not readable.
+    #[error("an image cannot be read")]
+    Image(#[from] verify::object::Error),
     /// A document of latchup's own could not be written or read.
     #[error("cannot convert to or from JSON")]
     Json(#[from] serde_json::Error),
@@ -81,6 +87,8 @@ impl Failure {
             | Failure::Threads(_)
             | Failure::Picture(_)
             | Failure::Litmus(_)
+            | Failure::Corpus(_)
+            | Failure::Image(_)
             | Failure::Json(_) => INTERNAL,
         }
     }

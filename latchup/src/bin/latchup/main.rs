@@ -14,6 +14,7 @@ mod shell;
 mod sweep;
 mod sweep_files;
 mod test;
+mod verify;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(args, &mut screen),
         Command::Plot(args) => plot::plot(args, &mut screen),
         Command::Litmus(args) => litmus::litmus(args, &mut screen),
+        Command::Verify(args) => verify::verify(args, &mut screen),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -1,0 +1,141 @@
+//! `latchup verify`.
+
+use crate::args::{TimingArgs, VerifyArgs, VerifyCommand};
+use crate::fail::Failure;
+use crate::screen::Screen;
+use crate::{AS_EXPECTED, NOT_AS_EXPECTED, Outcome};
+use std::path::Path;
+use verify::corpus::{self, forms};
+use verify::protocol;
+use verify::timing::{self, Collapse, Validation};
+use viz::{Curve, Curves, Format};
+
+pub(crate) fn verify(args: &VerifyArgs, screen: &mut Screen) -> Outcome {
+    let good = match &args.what {
+        VerifyCommand::Protocol { quick } => protocol(*quick, screen)?,
+        VerifyCommand::Corpus => corpus(screen)?,
+        VerifyCommand::Timing(args) => timing(args, screen)?,
+    };
+    screen.flush()?;
+    Ok(if good { AS_EXPECTED } else { NOT_AS_EXPECTED })
+}
+
+fn protocol(quick: bool, screen: &mut Screen) -> Result<bool, Failure> {
+    let mut good = true;
+    for setup in protocol::all(quick) {
+        let what = format!("{} cores, {} lines, {}", setup.cores, setup.lines, setup.name);
+        match protocol::explore(&setup, |_, _| {}) {
+            Ok(seen) => {
+                let bound = match setup.in_progress {
+                    usize::MAX => String::new(),
+                    most => format!(", {most} operations at a time"),
+                };
+                let protocol::Exploration { states, transitions, depth, at_rest } = seen;
+                let text = format!(
+                    "  {what}{bound}: {states} states ({at_rest} at rest), {transitions} \
+                     transitions, depth {depth}"
+                );
+                screen.verdict(true, "complete", &text)?;
+            }
+            Err(found) => {
+                good = false;
+                screen.verdict(false, "VIOLATION", &format!("  {what}: {found}"))?;
+            }
+        }
+        screen.flush()?;
+    }
+    Ok(good)
+}
+
+fn corpus(screen: &mut Screen) -> Result<bool, Failure> {
+    let mut good = true;
+    for build in &corpus::BUILDS {
+        let ran = corpus::run(build)?;
+        let equal = ran.different.is_empty();
+        good &= equal;
+        let text = format!(
+            "  {}: {} programs as on the host, {} different, {} instructions",
+            build.name,
+            ran.equal,
+            ran.different.len(),
+            ran.instructions
+        );
+        screen.verdict(equal, if equal { "equal" } else { "DIFFERENT" }, &text)?;
+        for (expected, printed) in &ran.different {
+            screen.print(&format!("    expected {expected}, printed {printed}\n"))?;
+        }
+    }
+    let forms = forms::all(scenarios::guest::ELF)?;
+    let missing: Vec<_> = forms.iter().filter(|(_, seen)| !seen.implemented).collect();
+    good &= missing.is_empty();
+    let count: u64 = forms.values().map(|seen| seen.count).sum();
+    let text = format!(
+        "  {} forms in {count} instructions of the guest kernel and the corpus, {} not implemented",
+        forms.len(),
+        missing.len()
+    );
+    screen.verdict(missing.is_empty(), "forms", &text)?;
+    for (form, seen) in missing {
+        let (image, address) = seen.first;
+        screen.print(&format!("    {form:?}: {image} at {address:#x}\n"))?;
+    }
+    Ok(good)
+}
+
+fn timing(args: &TimingArgs, screen: &mut Screen) -> Result<bool, Failure> {
+    let mut good = true;
+    let mut all: Vec<Validation> = Vec::new();
+    for machine in timing::machines() {
+        let validation = timing::validate(&machine);
+        let failures = validation.failures();
+        good &= failures.is_empty();
+        let text = format!(
+            "  {}: {} latencies, {} lines, {} not as stated",
+            validation.preset,
+            validation.rows.len(),
+            validation.lines.len(),
+            failures.len()
+        );
+        screen.verdict(failures.is_empty(), "timing", &text)?;
+        for failure in failures {
+            screen.print(&format!("    {failure}\n"))?;
+        }
+        screen.flush()?;
+        all.push(validation);
+    }
+    let collapse = Collapse::measure(&sim_x86::presets::magny_cours(), &timing::COLLAPSE_CORES);
+    let (knee, model) = collapse.knees();
+    let near = (knee - model).abs() <= timing::KNEE_TOLERANCE;
+    good &= near;
+    let text =
+        format!("  the lock's collapse begins at {knee} CPUs, by the closed form at {model}");
+    screen.verdict(near, "collapse", &text)?;
+    if let Some(path) = &args.write {
+        write(path, &all, &collapse)?;
+    }
+    Ok(good)
+}
+
+/// Writes the page, and the picture beside it.
+fn write(path: &Path, all: &[Validation], collapse: &Collapse) -> Result<(), Failure> {
+    let picture = "lock-collapse.svg";
+    let curve = |name: &str, points: &[(f64, f64)], marked| Curve {
+        name: name.to_owned(),
+        points: points.to_vec(),
+        marked,
+    };
+    let curves = Curves {
+        title: "The collapse of a ticket lock on magny-cours".to_owned(),
+        x: "CPUs".to_owned(),
+        y: "CPUs that compute".to_owned(),
+        curves: vec![
+            curve("measured", &collapse.measured, true),
+            curve("closed form", &collapse.model, false),
+        ],
+    };
+    let bytes = viz::draw_curves(&curves, &viz::Options::default()).bytes(Format::Svg)?;
+    let beside = path.with_file_name(picture);
+    std::fs::write(&beside, bytes).map_err(Failure::write(&beside))?;
+    let page = timing::render(all, collapse, picture);
+    std::fs::write(path, page).map_err(Failure::write(path))
+}

@@ -1,0 +1,4 @@
+//! Compiled code and timing on whole machines.
+
+mod corpus;
+mod timing;
