@@ -84,8 +84,9 @@ pub(super) fn ret<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<
 /// read: any selector that is not null and not of an inner ring is taken for 64-bit code.
 pub(super) fn retf<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<Flow> {
     let word = op.size as u64;
-    let target = peek_value(regs, bus, op.size, 0)?;
+    // Intel's cores read the selector first.
     let cs = peek_value(regs, bus, op.size, word)? as u16;
+    let target = peek_value(regs, bus, op.size, 0)?;
     let (ring, cpl) = (cs & 3, u16::from(regs.cpl()));
     require(cs & !3 != 0)?;
     if ring < cpl {
