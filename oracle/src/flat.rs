@@ -8,6 +8,8 @@ use sim_x86::spec::InstructionCosts;
 
 /// More steps than any case that ends needs: a REP instruction ends at the end of the page.
 const STEPS: u32 = 20_000;
+/// Pages from the code page on that the native runner has for itself.
+const OWN_PAGES: u64 = 0x21;
 /// TF and AC change how everything after them executes.
 const AWKWARD_FLAGS: u64 = 1 << 8 | 1 << 18;
 
@@ -68,7 +70,7 @@ impl Flat {
             return None;
         }
         if let End::Fault { address, .. } = end
-            && (CODE - 16..CODE + 16 * CODE_BYTES as u64).contains(&address)
+            && (CODE - 16..CODE + OWN_PAGES * CODE_BYTES as u64).contains(&address)
         {
             return None;
         }

@@ -54,6 +54,12 @@ impl Delta {
         }
     }
 
+    /// How the case ended.
+    #[must_use]
+    pub fn ended(&self) -> End {
+        self.end
+    }
+
     /// The outcome that was recorded.
     #[must_use]
     pub fn apply(&self, case: &Case) -> Outcome {

@@ -90,6 +90,7 @@ impl FlatBus {
             match execute(regs, self, &op) {
                 Ok(Flow::Next | Flow::Taken | Flow::Repeat | Flow::Shadow { .. } | Flow::Iret) => {}
                 Ok(Flow::Halt | Flow::Mwait) => return FlatEnd::Halted,
+                Ok(Flow::DebugTrap) => return FlatEnd::Interrupt(1),
                 Ok(Flow::Interrupt(vector)) => return FlatEnd::Interrupt(vector),
                 Err(Stall::Fault(exception)) => return FlatEnd::Fault(exception),
                 Err(Stall::Wait | Stall::Unimplemented) => return FlatEnd::Stopped,

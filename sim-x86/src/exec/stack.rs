@@ -122,21 +122,19 @@ pub(super) fn enter<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Acces
     let level = op.disp as u64 & 31;
     let frame = rsp(regs).wrapping_sub(8);
     let bottom = frame.wrapping_sub(8 * level).wrapping_sub(op.imm);
-    // The new top of the stack must be writable (SDM vol. 2A, ENTER).
-    bus.load_for_write(regs, bottom, Size::B8).map_err(as_stack_fault)?;
-    if level > 0 {
-        // More than one store: all of them must be possible before the first is made.
-        for slot in 0..=level {
-            let addr = frame.wrapping_sub(8 * slot);
-            bus.load_for_write(regs, addr, Size::B8).map_err(as_stack_fault)?;
-        }
-        bus.room(level as usize + 1)?;
-    }
+    // All stores must be possible before the first is made. The order is that of the pushes; the
+    // new top of the stack must be writable too (SDM vol. 2A, ENTER).
     let mut outer = [0; 32];
-    for slot in 1..level {
-        let addr = regs.gpr[gpr::RBP].wrapping_sub(8 * slot);
-        outer[slot as usize] = bus.load(regs, addr, Size::B8).map_err(as_stack_fault)?;
+    for slot in 0..=level {
+        if (1..level).contains(&slot) {
+            let addr = regs.gpr[gpr::RBP].wrapping_sub(8 * slot);
+            outer[slot as usize] = bus.load(regs, addr, Size::B8).map_err(as_stack_fault)?;
+        }
+        let addr = frame.wrapping_sub(8 * slot);
+        bus.load_for_write(regs, addr, Size::B8).map_err(as_stack_fault)?;
     }
+    bus.load_for_write(regs, bottom, Size::B8).map_err(as_stack_fault)?;
+    bus.room(2 * (level as usize + 1))?;
     see_own_pushes(&mut outer[..level.max(1) as usize], frame, regs.gpr[gpr::RBP]);
     bus.store(regs, frame, Size::B8, regs.gpr[gpr::RBP]).map_err(as_stack_fault)?;
     for slot in 1..level {

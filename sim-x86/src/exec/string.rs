@@ -32,6 +32,7 @@ pub(super) fn string<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Acce
         narrow(regs, op);
     }
     if repeated && count == 0 {
+        set_counter(regs, width, 0);
         return Ok(end(regs, bus, op));
     }
     let moved = step(regs, bus, op, width)?;
@@ -57,13 +58,15 @@ pub(super) fn string<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Acce
     Ok(if stop || count == 1 { end(regs, bus, op) } else { Flow::Repeat })
 }
 
-/// With addresses of 32 bits the pointers lose their upper halves at once, even if nothing is moved
-/// or the first iteration faults, as on Intel's cores. Doing so twice changes nothing more.
+/// With addresses of 32 bits and a REP prefix, the pointers of MOVS, LODS and STOS lose their upper
+/// halves at once, even if nothing is moved or the first iteration faults, as on Intel's cores.
+/// Doing so twice changes nothing more.
 fn narrow(regs: &mut Registers, op: &Op) {
     let pointers: &[usize] = match op.kind {
-        Kind::Movs | Kind::Cmps => &[gpr::RSI, gpr::RDI],
-        Kind::Lods | Kind::Outs => &[gpr::RSI],
-        _ => &[gpr::RDI],
+        Kind::Movs => &[gpr::RSI, gpr::RDI],
+        Kind::Lods => &[gpr::RSI],
+        Kind::Stos => &[gpr::RDI],
+        _ => &[],
     };
     for &number in pointers {
         regs.gpr[number] &= 0xffff_ffff;
@@ -100,8 +103,9 @@ fn step<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op, width: Size) -> Acce
             Ok(SOURCE)
         }
         Kind::Cmps => {
-            let a = bus.load(regs, source, size)?;
+            // In this order, which a fault shows.
             let b = bus.load(regs, destination, size)?;
+            let a = bus.load(regs, source, size)?;
             set_status(regs, alu::sub(a, b, size).1);
             Ok(BOTH)
         }

@@ -5,3 +5,4 @@ mod litmus;
 mod locks;
 mod skipping;
 mod snapshots;
+mod vectors;

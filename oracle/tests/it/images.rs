@@ -1,0 +1,63 @@
+//! Ring-0 images: on latchup against what KVM made of them once, and under KVM where there is one.
+
+use oracle::compare::{Record, differences, judge, record};
+use oracle::image;
+use oracle::kvm::KvmError;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn records() -> BTreeMap<String, Record> {
+    serde_json::from_str(include_str!("../data/images.json")).expect("the records are readable")
+}
+
+#[test]
+fn latchup_does_what_kvm_did() {
+    let records = records();
+    let mut wrong = Vec::new();
+    for image in image::all() {
+        let expected = records.get(image.name).expect("every image is recorded");
+        let problems = judge(&image, "recorded", expected);
+        wrong.extend(problems.into_iter().map(|problem| format!("{}: {problem}", image.name)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn kvm_still_does_it() {
+    let records = records();
+    for image in image::all() {
+        let region = match oracle::kvm::run(&image) {
+            Ok(region) => region,
+            Err(skipped @ KvmError::Unsupported(_)) => {
+                println!("{skipped}");
+                return;
+            }
+            Err(error) => panic!("{}: {error}", image.name),
+        };
+        let now = record(&region);
+        let changed = differences(("recorded", &records[image.name]), ("now", &now));
+        assert!(changed.is_empty(), "{}: {}", image.name, changed.join("\n"));
+        assert_eq!(image.disappointments(&region), Vec::<String>::new(), "{}", image.name);
+    }
+}
+
+#[test]
+fn every_image_has_a_name_of_its_own_and_expects_something() {
+    let images = image::all();
+    let names: BTreeSet<_> = images.iter().map(|image| image.name).collect();
+    assert_eq!(names.len(), images.len());
+    let recorded: BTreeSet<_> = records().into_keys().collect();
+    assert_eq!(recorded, names.iter().map(|&name| name.to_owned()).collect());
+    for image in &images {
+        assert!(!image.expected.is_empty(), "{}", image.name);
+    }
+}
+
+#[test]
+fn expectations_can_fail() {
+    let nothing = vec![0; (image::at::END - image::at::LOG) as usize];
+    let full = vec![0x5a; nothing.len()];
+    for image in image::all() {
+        let empty = image.disappointments(&nothing).is_empty();
+        assert!(!empty || !image.disappointments(&full).is_empty(), "{}", image.name);
+    }
+}
