@@ -103,9 +103,7 @@ impl Bench {
         tally.compared += 1;
         tally.faults += u64::from(native.end != End::Ran);
         let mut wrong = (flat != native).then_some(("flat memory", flat));
-        if wrong.is_none()
-            && index.is_multiple_of(WHOLE_MACHINE_EVERY)
-            && Whole::can_show(&native)
+        if wrong.is_none() && index.is_multiple_of(WHOLE_MACHINE_EVERY) && Whole::can_show(&native)
         {
             tally.on_machine += 1;
             let whole = self.whole.run(case, &native);
@@ -130,7 +128,8 @@ const NAMES: [&str; 16] = [
 pub fn reproducer(case: &Case, expected: &Outcome, found: &Outcome, place: &str) -> String {
     let mut text = String::new();
     let bytes: Vec<String> = case.code.iter().map(|byte| format!("{byte:02x}")).collect();
-    let _ = writeln!(text, "case {}: {} at {:#x}, on {place}", case.index, bytes.join(" "), case.start);
+    let _ =
+        writeln!(text, "case {}: {} at {:#x}, on {place}", case.index, bytes.join(" "), case.start);
     for line in case.disassembly() {
         let _ = writeln!(text, "    {line}");
     }
@@ -143,10 +142,11 @@ pub fn reproducer(case: &Case, expected: &Outcome, found: &Outcome, place: &str)
     if expected.end != found.end {
         let _ = writeln!(text, "    {:x?}, {:x?}", expected.end, found.end);
     }
-    for (name, a, b) in [("rip", expected.rip, found.rip), ("rflags", expected.rflags, found.rflags)]
-        .into_iter()
-        .chain((0..16).map(|n| (NAMES[n], expected.gpr[n], found.gpr[n])))
-        .filter(|(_, a, b)| a != b)
+    for (name, a, b) in
+        [("rip", expected.rip, found.rip), ("rflags", expected.rflags, found.rflags)]
+            .into_iter()
+            .chain((0..16).map(|n| (NAMES[n], expected.gpr[n], found.gpr[n])))
+            .filter(|(_, a, b)| a != b)
     {
         let _ = writeln!(text, "    {name} {a:x}, {b:x}");
     }

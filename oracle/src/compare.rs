@@ -9,9 +9,9 @@ pub type Record = BTreeMap<String, String>;
 /// The words of a memory region from [`at::LOG`] on that are not 0.
 #[must_use]
 pub fn record(region: &[u8]) -> Record {
-    let words = region.chunks_exact(8).map(|word| {
-        u64::from_le_bytes(word.try_into().expect("eight bytes"))
-    });
+    let words = region
+        .chunks_exact(8)
+        .map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes")));
     (at::LOG..)
         .step_by(8)
         .zip(words)

@@ -1,7 +1,7 @@
 //! An image under KVM.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-mod memory;
+mod host;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod run;
 
@@ -45,4 +45,13 @@ pub fn run(image: &Image) -> Result<Vec<u8>, KvmError> {
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 pub fn run(_image: &Image) -> Result<Vec<u8>, KvmError> {
     Err(KvmError::Unsupported("another host".to_owned()))
+}
+
+/// True if the host's processor virtualises in hardware. Without that KVM executes ring 0 in
+/// software: a second opinion, with gaps of its own, not ground truth.
+#[must_use]
+pub fn in_hardware() -> bool {
+    let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = processors.lines().find(|line| line.starts_with("flags"));
+    flags.is_some_and(|line| line.split_whitespace().any(|flag| flag == "vmx" || flag == "svm"))
 }

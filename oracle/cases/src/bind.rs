@@ -141,12 +141,7 @@ impl Binding {
 
     /// Puts the memory operand somewhere; gives its linear address, `None` if the encoding can
     /// no longer be what it was.
-    fn memory(
-        &mut self,
-        case: &mut Case,
-        piece: &mut Piece,
-        random: &mut Random,
-    ) -> Option<u64> {
+    fn memory(&mut self, case: &mut Case, piece: &mut Piece, random: &mut Random) -> Option<u64> {
         let instruction = piece.instruction;
         let mut target = random.address();
         // Split locks are slow, and some systems punish them: the flat machine has its own tests.
@@ -321,10 +316,8 @@ impl Binding {
         random: &mut Random,
     ) {
         use Code as C;
-        if !matches!(
-            instruction.code(),
-            C::Mov_Sreg_rm16 | C::Mov_Sreg_r32m16 | C::Mov_Sreg_r64m16
-        ) {
+        if !matches!(instruction.code(), C::Mov_Sreg_rm16 | C::Mov_Sreg_r32m16 | C::Mov_Sreg_r64m16)
+        {
             return;
         }
         let beyond = 0xf000 | random.below(0x1000);

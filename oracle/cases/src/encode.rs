@@ -216,10 +216,8 @@ pub fn is_supported(code: Code) -> bool {
         // Whether they exist at all is configured.
         | M::Monitor | M::Mwait
     );
-    let thread_segments = matches!(
-        code,
-        Code::Popq_FS | Code::Popq_GS | Code::Popw_FS | Code::Popw_GS
-    );
+    let thread_segments =
+        matches!(code, Code::Popq_FS | Code::Popq_GS | Code::Popw_FS | Code::Popw_GS);
     !elsewhere && !thread_segments && is_old(code)
 }
 
@@ -260,9 +258,10 @@ fn is_old(code: Code) -> bool {
 /// so are segment loads and double shifts of 16 bits by an unknown count.
 fn fits_sequence(instruction: &Instruction) -> bool {
     use Mnemonic as M;
-    !matches!(
-        instruction.mnemonic(),
-        M::Retf | M::Iret | M::Iretd | M::Iretq | M::Popf | M::Popfq
-    ) && !matches!(instruction.code(), Code::Mov_Sreg_rm16 | Code::Mov_Sreg_r32m16 | Code::Mov_Sreg_r64m16)
+    !matches!(instruction.mnemonic(), M::Retf | M::Iret | M::Iretd | M::Iretq | M::Popf | M::Popfq)
+        && !matches!(
+            instruction.code(),
+            Code::Mov_Sreg_rm16 | Code::Mov_Sreg_r32m16 | Code::Mov_Sreg_r64m16
+        )
         && !matches!(instruction.code(), Code::Shld_rm16_r16_CL | Code::Shrd_rm16_r16_CL)
 }

@@ -52,7 +52,8 @@ impl Tracker {
                     | instruction.rflags_cleared()
                     | instruction.rflags_set(),
             );
-            let certain = !self.branched && !instruction.has_rep_prefix() && !instruction.has_repne_prefix();
+            let certain =
+                !self.branched && !instruction.has_rep_prefix() && !instruction.has_repne_prefix();
             return own | before.undefined & !if certain { written } else { 0 };
         };
         let count = match shift.count {

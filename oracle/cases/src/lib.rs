@@ -163,9 +163,9 @@ pub struct Outcome {
 
 impl Outcome {
     /// Removes what may differ between two right processors: undefined status flags, and RF, which
-    /// a processor sets in the image that it saves when an instruction faults. Two instructions
-    /// leave traces of a half-done execution when they fault: ENTER below the stack, and CMPS and
-    /// SCAS with a REP prefix in the status flags.
+    /// a processor sets in the image that it saves when an instruction faults. Some instructions
+    /// leave traces of a half-done execution when they fault: ENTER and CALL below the stack, CMPS
+    /// and SCAS with a REP prefix in the status flags.
     pub fn mask(&mut self, case: &Case) {
         const RF: u64 = 1 << 16;
         let faulted = self.end != End::Ran;
@@ -178,7 +178,7 @@ impl Outcome {
         let instruction = decode(rest, self.rip).0;
         let compares = instruction.is_string_instruction()
             && instruction.rflags_written() != iced_x86::RflagsBits::NONE;
-        if instruction.mnemonic() == Mnemonic::Enter {
+        if matches!(instruction.mnemonic(), Mnemonic::Enter | Mnemonic::Call) {
             self.memory.clone_from(&case.memory);
         } else if compares && (instruction.has_rep_prefix() || instruction.has_repne_prefix()) {
             self.rflags &= !STATUS;

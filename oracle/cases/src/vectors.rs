@@ -42,7 +42,8 @@ impl Delta {
     /// What `case` and its masked `outcome` differ in.
     #[must_use]
     pub fn new(case: &Case, outcome: &Outcome) -> Self {
-        let changed = (0..16_u8).filter(|&n| outcome.gpr[usize::from(n)] != case.gpr[usize::from(n)]);
+        let changed =
+            (0..16_u8).filter(|&n| outcome.gpr[usize::from(n)] != case.gpr[usize::from(n)]);
         Delta {
             index: case.index,
             fingerprint: case.fingerprint(),
@@ -174,11 +175,7 @@ fn read(reader: &mut Reader<'_>, next: u64) -> Option<Delta> {
     let fingerprint = u16::from_le_bytes(reader.take(2)?.try_into().ok()?);
     let end = match reader.take(1)?[0] {
         0xff => End::Ran,
-        vector => End::Fault {
-            vector,
-            error: reader.number()? as u16,
-            address: reader.number()?,
-        },
+        vector => End::Fault { vector, error: reader.number()? as u16, address: reader.number()? },
     };
     let zigzag = reader.number()?;
     let rip = zigzag >> 1 ^ (zigzag & 1).wrapping_neg();

@@ -11,6 +11,9 @@ const APIC_BASE: u32 = 0x1b;
 const X2APIC: u32 = 0x800;
 const SELF_IPI: u32 = 0x83f;
 
+/// End of an interrupt that came at any place of a delay.
+const END: u64 = action::EOI | action::ANY_PLACE;
+
 /// Offset of the word of IRR or ISR that has `vector`.
 fn word(first: i32, vector: i32) -> i32 {
     first + (vector >> 5) * 0x10
@@ -19,8 +22,7 @@ fn word(first: i32, vector: i32) -> i32 {
 /// Opens a window for interrupts.
 fn window(k: &mut Kit) -> Built {
     k.a.sti()?;
-    k.a.nop()?;
-    k.a.nop()?;
+    k.delay()?;
     k.a.cli()
 }
 
@@ -43,7 +45,7 @@ pub(super) fn images() -> Vec<Image> {
 fn registers() -> Vec<Image> {
     vec![
         image("irr-isr-eoi", |k| {
-            k.hook(0x61, action::EOI, |k| {
+            k.hook(0x61, END, |k| {
                 k.apic_result(3, word(IRR, 0x61))?;
                 k.apic_result(4, word(ISR, 0x61))?;
                 k.apic_result(5, PPR)
@@ -93,7 +95,7 @@ fn registers() -> Vec<Image> {
             Ok(())
         }),
         image("two-of-one-vector-are-one", |k| {
-            k.on(0x52, action::EOI, 0);
+            k.on(0x52, END, 0);
             post(k, &[0x52, 0x52, 0x52])?;
             window(k)?;
             window(k)?;
@@ -101,9 +103,9 @@ fn registers() -> Vec<Image> {
             Ok(())
         }),
         image("without-eoi-the-class-waits", |k| {
-            k.on(0x53, 0, 0);
-            k.on(0x5f, action::EOI, 0);
-            k.on(0x63, action::EOI, 0);
+            k.on(0x53, action::ANY_PLACE, 0);
+            k.on(0x5f, END, 0);
+            k.on(0x63, END, 0);
             post(k, &[0x53])?;
             window(k)?;
             post(k, &[0x5f, 0x63])?;
@@ -123,29 +125,22 @@ fn priorities() -> Vec<Image> {
     vec![
         image("highest-first", |k| {
             for vector in [0x41, 0x82, 0x63, 0xef, 0x30] {
-                k.on(vector, action::EOI, 0);
+                k.on(vector, END, 0);
             }
             post(k, &[0x41, 0x82, 0x30, 0xef, 0x63])?;
-            k.a.sti()?;
-            for _ in 0..8 {
-                k.a.nop()?;
-            }
-            k.a.cli()?;
+            window(k)?;
             k.expect_vectors(&[0xef, 0x82, 0x63, 0x41, 0x30]);
             Ok(())
         }),
         image("nested-by-priority", |k| {
-            k.on(0x31, action::EOI, 0);
-            k.hook(0x82, action::EOI, |k| {
+            k.on(0x31, END, 0);
+            k.hook(0x82, END, |k| {
                 k.apic_result(0, PPR)?;
                 k.apic_result(1, word(ISR, 0x41))
             })?;
-            k.hook(0x41, action::EOI, |k| {
+            k.hook(0x41, END, |k| {
                 post(k, &[0x31, 0x82])?;
-                k.a.sti()?;
-                k.a.nop()?;
-                k.a.nop()?;
-                k.a.cli()?;
+                window(k)?;
                 k.apic_result(2, PPR)
             })?;
             post(k, &[0x41])?;
@@ -157,8 +152,8 @@ fn priorities() -> Vec<Image> {
             Ok(())
         }),
         image("task-priority", |k| {
-            k.on(0x61, action::EOI, 0);
-            k.on(0x82, action::EOI, 0);
+            k.on(0x61, END, 0);
+            k.on(0x82, END, 0);
             k.apic(TPR, 0x70)?;
             post(k, &[0x61, 0x82])?;
             window(k)?;
@@ -167,8 +162,7 @@ fn priorities() -> Vec<Image> {
             k.apic_result(1, PPR)?;
             k.a.sti()?;
             k.apic(TPR, 0x5f)?;
-            k.a.nop()?;
-            k.a.nop()?;
+            k.delay()?;
             k.a.cli()?;
             k.apic_result(2, PPR)?;
             k.expect(super::Expected::Vectors(0, vec![0x82, 0x61]));
@@ -177,7 +171,7 @@ fn priorities() -> Vec<Image> {
             Ok(())
         }),
         image("task-priority-by-cr8", |k| {
-            k.on(0x92, action::EOI, 0);
+            k.on(0x92, END, 0);
             k.a.mov(eax, 9)?;
             k.a.mov(cr8, rax)?;
             post(k, &[0x92])?;
@@ -188,8 +182,7 @@ fn priorities() -> Vec<Image> {
             k.a.nop()?;
             k.a.mov(eax, 8)?;
             k.a.mov(cr8, rax)?;
-            k.a.nop()?;
-            k.a.nop()?;
+            k.delay()?;
             k.a.cli()?;
             k.a.mov(rax, cr8)?;
             k.result(2, rax)?;
@@ -199,7 +192,7 @@ fn priorities() -> Vec<Image> {
             Ok(())
         }),
         image("logical-destination", |k| {
-            k.on(0x55, action::EOI, 0);
+            k.on(0x55, END, 0);
             k.apic(0xe0, 0xffff_ffff)?;
             k.apic(0xd0, 1 << 24)?;
             k.send_to(1, 1 << 11 | 0x55)?;
@@ -212,8 +205,8 @@ fn priorities() -> Vec<Image> {
             Ok(())
         }),
         image("physical-destination", |k| {
-            k.on(0x57, action::EOI, 0);
-            k.on(0x58, action::EOI, 0);
+            k.on(0x57, END, 0);
+            k.on(0x58, END, 0);
             k.send_to(0, 0x57)?;
             k.delay()?;
             k.send_to(0xff, 0x58)?;
@@ -221,11 +214,7 @@ fn priorities() -> Vec<Image> {
             k.send_to(5, 0x59)?;
             k.delay()?;
             k.apic_result(0, word(IRR, 0x57))?;
-            k.a.sti()?;
-            k.a.nop()?;
-            k.a.nop()?;
-            k.a.nop()?;
-            k.a.cli()?;
+            window(k)?;
             k.expect_vectors(&[0x58, 0x57]);
             Ok(())
         }),
@@ -259,7 +248,7 @@ fn x2apic() -> Vec<Image> {
     }
     vec![
         on("x2apic-self-ipi", |k| {
-            k.hook(0x71, 0, |k| write(&mut k.a, X2APIC + 0xb, 0, 0))?;
+            k.hook(0x71, action::ANY_PLACE, |k| write(&mut k.a, X2APIC + 0xb, 0, 0))?;
             write(&mut k.a, SELF_IPI, 0, 0x71)?;
             k.delay()?;
             read(k, 0, X2APIC + 0x23)?;
@@ -271,7 +260,7 @@ fn x2apic() -> Vec<Image> {
             Ok(())
         }),
         on("x2apic-icr", |k| {
-            k.hook(0x72, 0, |k| write(&mut k.a, X2APIC + 0xb, 0, 0))?;
+            k.hook(0x72, action::ANY_PLACE, |k| write(&mut k.a, X2APIC + 0xb, 0, 0))?;
             write(&mut k.a, X2APIC + 0x30, 0, 0x72)?;
             k.delay()?;
             window(k)?;

@@ -271,11 +271,7 @@ impl Kit {
 
     /// Goes to ring 3 and executes `write` there; INT 0x80 (or a fault with the action TO_KERNEL)
     /// comes back behind it.
-    pub(super) fn in_ring3(
-        &mut self,
-        flags: u32,
-        write: impl FnOnce(&mut Kit) -> Built,
-    ) -> Built {
+    pub(super) fn in_ring3(&mut self, flags: u32, write: impl FnOnce(&mut Kit) -> Built) -> Built {
         self.gate(0x80, 0, 3, 0xe, true);
         self.on(0x80, action::RESUME | action::TO_KERNEL, 0);
         let mut user = self.a.create_label();
@@ -291,7 +287,10 @@ impl Kit {
         self.a.push(rax)?;
         self.a.iretq()?;
         self.a.set_label(&mut user)?;
+        // Attempts write the way back over: it is kept in RBP.
+        self.a.mov(rbp, qword_ptr(at::RESUME))?;
         write(self)?;
+        self.a.mov(qword_ptr(at::RESUME), rbp)?;
         self.a.int(0x80)?;
         self.a.set_label(&mut back)?;
         self.a.nop()

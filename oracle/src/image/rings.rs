@@ -71,12 +71,7 @@ fn interrupts() -> Vec<Image> {
                 k.attempt(|a| a.int(0x40))?;
                 k.attempt(|a| a.int3())?;
                 k.attempt(|a| a.int(14))?;
-                k.a.int(4)?;
-                let mut back = k.a.create_label();
-                k.a.lea(rax, qword_ptr(back))?;
-                k.a.mov(qword_ptr(at::RESUME), rax)?;
-                k.a.int(0x80)?;
-                k.a.set_label(&mut back)
+                k.a.int(4)
             })?;
             k.expect_vectors(&[13, 13, 13, 4, 0x80]);
             k.expect(Expected::Error(0, 0x40 * 8 + 2));
@@ -140,12 +135,7 @@ fn privileges() -> Vec<Image> {
             for vector in [6, 13, 14] {
                 k.on(vector, action::RESUME, 0);
             }
-            k.in_ring3(flags, |k| {
-                // The way back is overwritten by attempts: it is kept in RBP.
-                k.a.mov(rbp, qword_ptr(at::RESUME))?;
-                write(k)?;
-                k.a.mov(qword_ptr(at::RESUME), rbp)
-            })
+            k.in_ring3(flags, write)
         })
     }
     vec![
@@ -180,7 +170,8 @@ fn privileges() -> Vec<Image> {
             Ok(())
         }),
         user("ring3-selectors", 2, |k| {
-            for bad in [selector::KERNEL_DATA, selector::BASED, selector::BEYOND, selector::ABSENT] {
+            for bad in [selector::KERNEL_DATA, selector::BASED, selector::BEYOND, selector::ABSENT]
+            {
                 k.attempt(|a| {
                     a.mov(ecx, u32::from(bad))?;
                     a.mov(ds, ecx)
@@ -234,10 +225,10 @@ fn enable(k: &mut Kit, entry: CodeLabel, mask: u64) -> Built {
 fn entry_results(k: &mut Kit, slot: usize) -> Built {
     k.result(slot, rcx)?;
     k.result(slot + 1, r11)?;
-    k.a.mov(rbp, rsp)?;
+    k.a.mov(r13, rsp)?;
     k.a.mov(rsp, at::STACKS[1])?;
     flags_result(k, slot + 2)?;
-    k.a.mov(rsp, rbp)?;
+    k.a.mov(rsp, r13)?;
     k.a.mov(eax, cs)?;
     k.result(slot + 3, rax)?;
     k.a.mov(eax, ss)?;

@@ -1,7 +1,7 @@
 //! Two CPUs that interrupt each other.
 
-use super::kit::{Built, Expected, Image, Kit, action, image_of_two};
 use super::at;
+use super::kit::{Built, Expected, Image, Kit, action, image_of_two};
 use iced_x86::code_asm::*;
 
 const FLAGS: u64 = action::EOI | action::ANY_PLACE;
@@ -10,26 +10,41 @@ const READY: u64 = at::SCRATCH + 0x100;
 
 pub(super) fn images() -> Vec<Image> {
     vec![
-        pair("ipi", |k| k.send_to(1, 0x91), spin, |k| {
-            k.on(0x91, FLAGS, 0);
-            k.expect(Expected::Vectors(1, vec![0x91]));
-        }),
-        pair("ipi-wakes-hlt", |k| k.send_to(1, 0x92), sleep, |k| {
-            k.on(0x92, FLAGS, 0);
-            k.expect(Expected::Vectors(1, vec![0x92]));
-        }),
-        pair("ipi-all-but-self", |k| k.apic(0x300, 3 << 18 | 0x93), spin, |k| {
-            k.on(0x93, FLAGS, 0);
-            k.expect(Expected::Vectors(0, vec![]));
-            k.expect(Expected::Vectors(1, vec![0x93]));
-        }),
+        pair(
+            "ipi",
+            |k| k.send_to(1, 0x91),
+            spin,
+            |k| {
+                k.on(0x91, FLAGS, 0);
+                k.expect(Expected::Vectors(1, vec![0x91]));
+            },
+        ),
+        pair(
+            "ipi-wakes-hlt",
+            |k| k.send_to(1, 0x92),
+            sleep,
+            |k| {
+                k.on(0x92, FLAGS, 0);
+                k.expect(Expected::Vectors(1, vec![0x92]));
+            },
+        ),
+        pair(
+            "ipi-all-but-self",
+            |k| k.apic(0x300, 3 << 18 | 0x93),
+            spin,
+            |k| {
+                k.on(0x93, FLAGS, 0);
+                k.expect(Expected::Vectors(0, vec![]));
+                k.expect(Expected::Vectors(1, vec![0x93]));
+            },
+        ),
         pair(
             "ipi-all",
             |k| {
                 k.apic(0x300, 2 << 18 | 0x94)?;
                 k.delay()?;
                 k.a.sti()?;
-                k.a.nop()?;
+                k.delay()?;
                 k.a.cli()
             },
             spin,
@@ -39,14 +54,24 @@ pub(super) fn images() -> Vec<Image> {
                 k.expect(Expected::Vectors(1, vec![0x94]));
             },
         ),
-        pair("ipi-logical", |k| k.send_to(2, 1 << 11 | 0x95), spin, |k| {
-            k.on(0x95, FLAGS, 0);
-            k.expect(Expected::Vectors(1, vec![0x95]));
-        }),
-        pair("nmi-wakes-hlt-with-if-clear", |k| k.send_to(1, 4 << 8), sleep_closed, |k| {
-            k.on(2, action::ANY_PLACE, 0);
-            k.expect(Expected::Vectors(1, vec![2]));
-        }),
+        pair(
+            "ipi-logical",
+            |k| k.send_to(2, 1 << 11 | 0x95),
+            spin,
+            |k| {
+                k.on(0x95, FLAGS, 0);
+                k.expect(Expected::Vectors(1, vec![0x95]));
+            },
+        ),
+        pair(
+            "nmi-wakes-hlt-with-if-clear",
+            |k| k.send_to(1, 4 << 8),
+            sleep_closed,
+            |k| {
+                k.on(2, action::ANY_PLACE, 0);
+                k.expect(Expected::Vectors(1, vec![2]));
+            },
+        ),
         image_of_two("ping-pong", ping_pong),
     ]
 }

@@ -39,7 +39,7 @@ pub(super) fn images() -> Vec<Image> {
             k.on(VECTOR.into(), FLAGS, 0);
             k.apic(DIVIDE, 0xb)?;
             k.apic(LVT, PERIODIC | VECTOR)?;
-            k.apic(INITIAL, 300_000)?;
+            k.apic(INITIAL, 2_000_000)?;
             k.a.sti()?;
             k.wait_log(0, 3)?;
             k.a.cli()?;
@@ -87,7 +87,7 @@ pub(super) fn images() -> Vec<Image> {
             k.delay()?;
             k.apic_result(0, 0x230)?;
             k.a.sti()?;
-            k.a.nop()?;
+            k.delay()?;
             k.a.cli()?;
             k.expect_vectors(&[VECTOR.into()]);
             k.expect_result(0, 1 << 16);

@@ -1,17 +1,18 @@
 //! Virtual machine and virtual CPUs in the state in which latchup starts an image.
 
 use super::KvmError;
-use super::memory::GuestMemory;
+use super::host::{self, GuestMemory};
 use crate::image::{Image, at, selector};
 use kvm_bindings::{
     CpuId, KVM_MAX_CPUID_ENTRIES, KVM_MP_STATE_RUNNABLE, kvm_mp_state, kvm_segment,
 };
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// Longer than any image takes.
-const PATIENCE_SECONDS: u64 = 10;
+const PATIENCE_SECONDS: u64 = 5;
 /// Where KVM may keep a task-state segment of its own, in the last 4 MiB below 4 GiB.
 const KVM_TSS: usize = 0xfffb_d000;
 /// CPUID leaf 1 ECX: x2APIC and TSC deadline, which KVM's APIC has.
@@ -39,15 +40,23 @@ pub(super) fn run(image: &Image) -> Result<Vec<u8>, KvmError> {
     for cpu in 0..image.cpus as u64 {
         cpus.push(virtual_cpu(&vm, &cpuid, cpu)?);
     }
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut threads = Vec::new();
     for mut cpu in cpus {
-        let sender = sender.clone();
+        let (sender, stop) = (sender.clone(), Arc::clone(&stop));
         // The receiver is gone only if another CPU has failed: then nobody wants to know.
-        std::thread::spawn(move || sender.send(drive(&mut cpu)).ok());
+        threads.push(std::thread::spawn(move || {
+            sender.send(drive(&mut cpu, &stop)).ok();
+        }));
     }
-    for _ in 0..image.cpus {
+    let wait = |_| {
         let end = ended.recv_timeout(Duration::from_secs(PATIENCE_SECONDS));
-        end.unwrap_or(Err(KvmError::Endless(PATIENCE_SECONDS)))?;
-    }
+        end.unwrap_or(Err(KvmError::Endless(PATIENCE_SECONDS)))
+    };
+    let ends: Result<Vec<()>, KvmError> = (0..image.cpus).map(wait).collect();
+    stop.store(true, Ordering::SeqCst);
+    host::end_all(threads);
+    ends?;
     Ok(memory.read(at::LOG, at::END))
 }
 
@@ -118,9 +127,9 @@ fn virtual_cpu(vm: &VmFd, cpuid: &CpuId, cpu: u64) -> Result<VcpuFd, KvmError> {
     Ok(fd)
 }
 
-/// Runs a virtual CPU until it writes port 0xf4.
-fn drive(cpu: &mut VcpuFd) -> Result<(), KvmError> {
-    loop {
+/// Runs a virtual CPU until it writes port 0xf4, or is kicked to stop.
+fn drive(cpu: &mut VcpuFd, stop: &AtomicBool) -> Result<(), KvmError> {
+    while !stop.load(Ordering::SeqCst) {
         match cpu.run() {
             Ok(VcpuExit::IoOut(0xf4, _)) => return Ok(()),
             Ok(VcpuExit::Intr) => {}
@@ -133,4 +142,5 @@ fn drive(cpu: &mut VcpuFd) -> Result<(), KvmError> {
             Err(error) => return Err(KvmError::Stopped(error.to_string())),
         }
     }
+    Err(KvmError::Endless(PATIENCE_SECONDS))
 }

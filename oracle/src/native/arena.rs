@@ -160,8 +160,7 @@ impl Arena {
 }
 
 fn map(addr: u64, bytes: usize, protection: libc::c_int) -> Result<(), NativeError> {
-    const FLAGS: libc::c_int =
-        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    const FLAGS: libc::c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
     // SAFETY: a new anonymous mapping; NOREPLACE keeps it from replacing another.
     let found = unsafe { libc::mmap(addr as *mut libc::c_void, bytes, protection, FLAGS, -1, 0) };
     if found as u64 == addr { Ok(()) } else { Err(refused("map memory for the cases")) }

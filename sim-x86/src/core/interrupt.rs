@@ -153,8 +153,7 @@ impl Core {
     ) {
         self.unit.activity += 1;
         let entry = Entry::Exception(vector);
-        let event =
-            Event64 { vector, error: None, entry, software: !privileged, fault: false };
+        let event = Event64 { vector, error: None, entry, software: !privileged, fault: false };
         match self.enter(event, parts) {
             Ok(()) => {}
             Err(Stall::Wait) => {
@@ -192,13 +191,8 @@ impl Core {
             return self.deliver(Event64::exception(second), parts);
         }
         let entry = Entry::Exception(DOUBLE_FAULT);
-        let event = Event64 {
-            vector: DOUBLE_FAULT,
-            error: Some(0),
-            entry,
-            software: false,
-            fault: false,
-        };
+        let event =
+            Event64 { vector: DOUBLE_FAULT, error: Some(0), entry, software: false, fault: false };
         if first.vector == DOUBLE_FAULT || self.enter(event, parts).is_err() {
             self.unit.run = Run::Off;
             let core = self.unit.id;

@@ -134,7 +134,8 @@ impl FlatBus {
         let user = if regs.cpl() == 3 { 4 } else { 0 };
         let code = u16::from(write) << 1 | user;
         // Of an access that begins in memory, the first byte that does not lie there.
-        let addr = if start < self.memory.len() { self.base + self.memory.len() as u64 } else { addr };
+        let addr =
+            if start < self.memory.len() { self.base + self.memory.len() as u64 } else { addr };
         let fault = Stall::Fault(Exception::PageFault { addr, code });
         self.memory.get_mut(start..end).ok_or(fault)
     }

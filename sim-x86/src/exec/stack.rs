@@ -1,8 +1,9 @@
 //! HOT: PUSH, POP and their relatives. RSP moves only after the memory access has succeeded.
 
 use super::operand::{as_stack_fault, read_reg, rsp, write_gpr, write_reg};
-use super::{Access, Bus, Size, segment};
+use super::{Access, Bus, Size, Stall, segment};
 use crate::core::regs::{Registers, flags, gpr};
+use crate::ids::LINE_BYTES;
 use crate::op::{Form, Op, flag};
 
 /// Stores below RSP and moves RSP there.
@@ -117,6 +118,10 @@ pub(super) fn leave<B: Bus>(regs: &mut Registers, bus: &mut B) -> Access<()> {
     Ok(())
 }
 
+/// Stores that every store buffer can hold (the presets have 32 and more): no instruction may need
+/// more at once.
+const MOST_STORES: usize = 32;
+
 /// ENTER: pushes RBP and, for a nesting level, that many frame pointers; reserves the frame.
 pub(super) fn enter<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<()> {
     let level = op.disp as u64 & 31;
@@ -134,7 +139,15 @@ pub(super) fn enter<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Acces
         bus.load_for_write(regs, addr, Size::B8).map_err(as_stack_fault)?;
     }
     bus.load_for_write(regs, bottom, Size::B8).map_err(as_stack_fault)?;
-    bus.room(2 * (level as usize + 1))?;
+    if level > 0 {
+        // A misaligned frame needs two places in the store buffer wherever it crosses a line.
+        let crossing = |slot: &u64| frame.wrapping_sub(8 * slot) % LINE_BYTES > LINE_BYTES - 8;
+        let stores = level as usize + 1 + (0..=level).filter(crossing).count();
+        if stores > MOST_STORES {
+            return Err(Stall::Unimplemented);
+        }
+        bus.room(stores)?;
+    }
     see_own_pushes(&mut outer[..level.max(1) as usize], frame, regs.gpr[gpr::RBP]);
     bus.store(regs, frame, Size::B8, regs.gpr[gpr::RBP]).map_err(as_stack_fault)?;
     for slot in 1..level {

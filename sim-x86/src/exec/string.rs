@@ -32,7 +32,6 @@ pub(super) fn string<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Acce
         narrow(regs, op);
     }
     if repeated && count == 0 {
-        set_counter(regs, width, 0);
         return Ok(end(regs, bus, op));
     }
     let moved = step(regs, bus, op, width)?;
@@ -58,15 +57,14 @@ pub(super) fn string<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Acce
     Ok(if stop || count == 1 { end(regs, bus, op) } else { Flow::Repeat })
 }
 
-/// With addresses of 32 bits and a REP prefix, the pointers of MOVS, LODS and STOS lose their upper
-/// halves at once, even if nothing is moved or the first iteration faults, as on Intel's cores.
-/// Doing so twice changes nothing more.
+/// With addresses of 32 bits and a REP prefix, the count and the pointers of MOVS and STOS lose
+/// their upper halves at once, even if nothing is moved or the first iteration faults, as on Intel's
+/// cores. Doing so twice changes nothing more.
 fn narrow(regs: &mut Registers, op: &Op) {
     let pointers: &[usize] = match op.kind {
-        Kind::Movs => &[gpr::RSI, gpr::RDI],
-        Kind::Lods => &[gpr::RSI],
-        Kind::Stos => &[gpr::RDI],
-        _ => &[],
+        Kind::Movs => &[gpr::RCX, gpr::RSI, gpr::RDI],
+        Kind::Stos => &[gpr::RCX, gpr::RDI],
+        _ => &[gpr::RCX],
     };
     for &number in pointers {
         regs.gpr[number] &= 0xffff_ffff;

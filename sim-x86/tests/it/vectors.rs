@@ -2,7 +2,9 @@
 //! docs/oracle.md), against what these instructions do here.
 
 use flate2::read::ZlibDecoder;
-use oracle_cases::{Case, DATA, Delta, End, GS_BASE, Generator, Outcome, USER_CS, USER_SS, Vectors};
+use oracle_cases::{
+    Case, DATA, Delta, End, GS_BASE, Generator, Outcome, USER_CS, USER_SS, Vectors,
+};
 use sim_x86::core::regs::Registers;
 use sim_x86::exec::Exception;
 use sim_x86::exec::flat::{FlatBus, FlatEnd};
@@ -35,8 +37,7 @@ fn execute(case: &Case) -> Outcome {
         FlatEnd::Interrupt(vector) => End::Fault { vector, error: 0, address: 0 },
         FlatEnd::Fault(exception) => {
             let (vector, error) = exception.vector();
-            let address =
-                if let Exception::PageFault { addr, .. } = exception { addr } else { 0 };
+            let address = if let Exception::PageFault { addr, .. } = exception { addr } else { 0 };
             End::Fault { vector, error: error.unwrap_or(0), address }
         }
         other => panic!("case {} ended by {other:?}", case.index),

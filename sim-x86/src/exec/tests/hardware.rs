@@ -21,17 +21,14 @@ fn enter_probes_the_new_top_of_the_stack_last() {
 
 #[test]
 fn enter_reads_what_it_has_just_pushed() {
-    // The outer frame pointers lie where the inner ones go, four bytes off.
-    let rbp = DATA + 0x7f4;
-    let done = asm(|a| a.enter(0, 4)).with(&[(RBP, rbp)]).poke(0x7f0, 0).run();
-    let pushed = [done.word(0x7f8), done.word(0x7f0), done.word(0x7e8)];
-    assert_eq!(pushed[0], rbp);
-    // Read at DATA + 0x7ec: still zero below, and the low half of nothing pushed above.
-    assert_eq!(pushed[1], 0);
-    assert_eq!(pushed[2], pushed[1] << 32);
-    let rbp = DATA + 0x804;
-    let done = asm(|a| a.enter(0, 2)).with(&[(RBP, rbp)]).run();
-    assert_eq!(done.word(0x7f0), rbp >> 32 | 0, "read at DATA + 0x7fc: the upper half of RBP");
+    let words = |done: &Bench| [0x7f8, 0x7f0, 0x7e8, 0x7e0].map(|at| done.word(at));
+    let rbp = DATA + 0x800;
+    let done = asm(|a| a.enter(0, 3)).with(&[(RBP, rbp)]).run();
+    assert_eq!(words(&done), [rbp, rbp, rbp, DATA + 0x7f8]);
+    // Two bytes off.
+    let rbp = DATA + 0x7fe;
+    let done = asm(|a| a.enter(0, 3)).with(&[(RBP, rbp)]).run();
+    assert_eq!(words(&done), [rbp, rbp << 16, rbp << 32, DATA + 0x7f8]);
 }
 
 #[test]

@@ -1,14 +1,18 @@
-//! The memory of a virtual machine: the one place where KVM needs `unsafe`.
+//! The memory of a virtual machine, and a kick for virtual CPUs: the one place where KVM needs
+//! `unsafe`.
 
-#![allow(unsafe_code, reason = "memory shared with virtual CPUs; audited as a whole")]
+#![allow(unsafe_code, reason = "memory shared with virtual CPUs, signals; audited as a whole")]
 
 use super::KvmError;
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::VmFd;
+use std::os::unix::thread::JoinHandleExt;
 use std::ptr;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-/// Anonymous memory that is a virtual machine's RAM from address 0 on. It is never unmapped: a
-/// virtual CPU that does not stop may go on using it.
+/// Anonymous memory that is a virtual machine's RAM from address 0 on. It is never unmapped, so
+/// that no virtual CPU can outlive it.
 #[derive(Debug)]
 pub(super) struct GuestMemory {
     start: *mut u8,
@@ -55,5 +59,25 @@ impl GuestMemory {
         // SAFETY: in bounds, as just checked, and `copy` is as long.
         unsafe { ptr::copy_nonoverlapping(self.start.add(from), copy.as_mut_ptr(), copy.len()) };
         copy
+    }
+}
+
+/// Signal that makes `KVM_RUN` return.
+const KICK: libc::c_int = libc::SIGUSR1;
+
+extern "C" fn on_kick(_signal: libc::c_int) {}
+
+/// Interrupts the threads until all have ended: each must look, after a kick, whether it is to end.
+pub(super) fn end_all(threads: Vec<JoinHandle<()>>) {
+    // SAFETY: the handler does nothing, so it is safe at any time; nothing else uses the signal.
+    unsafe { libc::signal(KICK, on_kick as *const () as libc::sighandler_t) };
+    for thread in threads {
+        while !thread.is_finished() {
+            // SAFETY: the thread has not been joined, so its handle is valid.
+            unsafe { libc::pthread_kill(thread.as_pthread_t(), KICK) };
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // It cannot have panicked in a way that matters: its result was sent before.
+        thread.join().ok();
     }
 }
