@@ -108,6 +108,8 @@ pub enum Flow {
     Iret,
     /// A software interrupt or trap (INT n, INT3) to deliver with RIP past the instruction.
     Interrupt(u8),
+    /// INT1: a #DB to deliver with RIP past the instruction, whatever the gate's privilege level.
+    DebugTrap,
     /// MWAIT: like HLT, but also woken by a store to the monitored line.
     Mwait,
 }

@@ -35,8 +35,40 @@ struct Event64 {
     vector: u8,
     error: Option<u16>,
     entry: Entry,
-    /// INT n and INT3 from a program: the gate's DPL counts.
+    /// INT n and INT3 from a program: the gate's DPL counts, and a fault on the way is not external
+    /// to the program.
     software: bool,
+    /// A fault: the image of RFLAGS that is saved has RF set (SDM vol. 3B §16.3.1.1).
+    fault: bool,
+}
+
+impl Event64 {
+    fn exception(exception: Exception) -> Self {
+        let (vector, error) = exception.vector();
+        let fault = !matches!(exception, Exception::Debug | Exception::Breakpoint);
+        Event64 { vector, error, entry: Entry::Exception(vector), software: false, fault }
+    }
+
+    fn interrupt(vector: u8, entry: Entry) -> Self {
+        Event64 { vector, error: None, entry, software: false, fault: false }
+    }
+
+    /// Error code of a fault that the event's own gate raises: the gate, in the IDT, and whether
+    /// the event came from outside the program (SDM vol. 3A §6.13).
+    fn gate_error(self) -> u16 {
+        u16::from(self.vector) << 3 | 2 | u16::from(!self.software)
+    }
+}
+
+/// True if an exception during the delivery of `first` makes a double fault (SDM vol. 3A table
+/// 6-5). All others are delivered in its place.
+fn doubles(first: Event64, second: u8) -> bool {
+    let contributory = |vector| matches!(vector, 0 | 10..=13);
+    match first.vector {
+        _ if !matches!(first.entry, Entry::Exception(_)) || first.software => false,
+        14 => second == 14 || contributory(second),
+        vector => contributory(vector) && contributory(second),
+    }
 }
 
 impl Exception {
@@ -89,10 +121,10 @@ impl Core {
         }
         let nmi = self.unit.nmi_pending && !self.unit.nmi_blocked;
         let event = if nmi {
-            Event64 { vector: NMI, error: None, entry: Entry::Nmi, software: false }
+            Event64::interrupt(NMI, Entry::Nmi)
         } else {
             let Some(vector) = self.unit.lapic.deliverable() else { return false };
-            Event64 { vector, error: None, entry: Entry::Interrupt(vector), software: false }
+            Event64::interrupt(vector, Entry::Interrupt(vector))
         };
         match self.enter(event, parts) {
             Ok(()) if nmi => {
@@ -102,7 +134,7 @@ impl Core {
             Ok(()) => {
                 self.unit.lapic.acknowledge();
             }
-            Err(stall) => self.failed_delivery(stall, parts),
+            Err(stall) => self.failed_delivery(event, stall, parts),
         }
         true
     }
@@ -138,16 +170,21 @@ impl Core {
         if let Exception::PageFault { addr, .. } = exception {
             self.regs.sys.cr2 = addr;
         }
-        let (vector, error) = exception.vector();
-        let event = Event64 { vector, error, entry: Entry::Exception(vector), software: false };
-        self.deliver(event, parts);
+        self.deliver(Event64::exception(exception), parts);
     }
 
-    /// INT n, INT3 at `rip`: RIP is past the instruction already.
-    pub(crate) fn software_interrupt(&mut self, vector: u8, rip: u64, parts: &mut Parts<'_>) {
+    /// INT n, INT3 at `rip`, or INT1, for which a gate's privilege level does not count: RIP is
+    /// past the instruction already.
+    pub(crate) fn software_interrupt(
+        &mut self,
+        vector: u8,
+        privileged: bool,
+        rip: u64,
+        parts: &mut Parts<'_>,
+    ) {
         self.unit.activity += 1;
         let entry = Entry::Exception(vector);
-        let event = Event64 { vector, error: None, entry, software: true };
+        let event = Event64 { vector, error: None, entry, software: !privileged, fault: false };
         match self.enter(event, parts) {
             Ok(()) => {}
             Err(Stall::Wait) => {
@@ -155,7 +192,11 @@ impl Core {
                 self.regs.rip = rip;
                 self.unit.instructions -= 1;
             }
-            Err(stall) => self.failed_delivery(stall, parts),
+            Err(stall) => {
+                // A fault of the instruction: RIP is its own.
+                self.regs.rip = rip;
+                self.failed_delivery(event, stall, parts);
+            }
         }
     }
 
@@ -163,19 +204,27 @@ impl Core {
     /// ones, so order is kept.
     fn deliver(&mut self, event: Event64, parts: &mut Parts<'_>) {
         if let Err(stall) = self.enter(event, parts) {
-            self.failed_delivery(stall, parts);
+            self.failed_delivery(event, stall, parts);
         }
     }
 
-    /// A fault during delivery becomes a double fault, and that one's a shutdown (§6.15).
-    fn failed_delivery(&mut self, stall: Stall, parts: &mut Parts<'_>) {
-        if stall == Stall::Wait {
+    /// A fault during delivery is delivered in its place, becomes a double fault, or, if that one
+    /// cannot be delivered, a shutdown (§6.15).
+    fn failed_delivery(&mut self, first: Event64, stall: Stall, parts: &mut Parts<'_>) {
+        let Stall::Fault(second) = stall else {
             self.unit.restarting = false;
             return;
+        };
+        if first.vector != DOUBLE_FAULT && !doubles(first, second.vector().0) {
+            if let Exception::PageFault { addr, .. } = second {
+                self.regs.sys.cr2 = addr;
+            }
+            return self.deliver(Event64::exception(second), parts);
         }
         let entry = Entry::Exception(DOUBLE_FAULT);
-        let event = Event64 { vector: DOUBLE_FAULT, error: Some(0), entry, software: false };
-        if self.enter(event, parts).is_err() {
+        let event =
+            Event64 { vector: DOUBLE_FAULT, error: Some(0), entry, software: false, fault: false };
+        if first.vector == DOUBLE_FAULT || self.enter(event, parts).is_err() {
             self.unit.run = Run::Off;
             let core = self.unit.id;
             let at = self.unit.clock + home::leg(&parts.spec.memory);
@@ -187,7 +236,7 @@ impl Core {
     fn gate(&mut self, event: Event64, parts: &mut Parts<'_>) -> Access<Gate> {
         let idtr = self.regs.sys.idtr;
         let at = u64::from(event.vector) * 16;
-        let bad = Stall::Fault(Exception::GeneralProtection(u16::from(event.vector) << 3 | 2));
+        let bad = Stall::Fault(Exception::GeneralProtection(event.gate_error()));
         if at + 15 > u64::from(idtr.limit) {
             return Err(bad);
         }
@@ -207,8 +256,7 @@ impl Core {
             return Err(bad);
         }
         if !present {
-            let code = u16::from(event.vector) << 3 | 2;
-            return Err(Stall::Fault(Exception::SegmentNotPresent(code)));
+            return Err(Stall::Fault(Exception::SegmentNotPresent(event.gate_error())));
         }
         Ok(gate)
     }
@@ -244,7 +292,7 @@ impl Core {
         let frame = [
             u64::from(interrupted.sel.ss),
             interrupted.gpr[gpr::RSP],
-            interrupted.rflags,
+            interrupted.rflags | if event.fault { flags::RF } else { 0 },
             u64::from(interrupted.sel.cs),
             interrupted.rip,
         ];
@@ -307,5 +355,31 @@ impl Core {
         self.unit.note(Note::Wake, now, self.regs.rip, clock.0);
         parts.log.core_control(now, self.unit.id, Trace::Wake);
         parts.bus(&mut self.unit, self.regs.rip).schedule_overflow(clock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_some_pairs_make_a_double_fault() {
+        let gp = Event64::exception(Exception::GeneralProtection(0));
+        let pf = Event64::exception(Exception::PageFault { addr: 0, code: 0 });
+        let ud = Event64::exception(Exception::InvalidOpcode);
+        let int = Event64 { software: true, ..gp };
+        let irq = Event64::interrupt(14, Entry::Interrupt(14));
+        assert_eq!([11, 13, 14].map(|second| doubles(gp, second)), [true, true, false]);
+        assert_eq!([11, 13, 14].map(|second| doubles(pf, second)), [true, true, true]);
+        for benign in [ud, int, irq] {
+            assert_eq!([11, 13, 14].map(|second| doubles(benign, second)), [false; 3]);
+        }
+    }
+
+    #[test]
+    fn a_gate_error_tells_whether_the_program_asked() {
+        let ud = Event64::exception(Exception::InvalidOpcode);
+        assert_eq!(ud.gate_error(), 6 * 8 + 3);
+        assert_eq!(Event64 { software: true, ..ud }.gate_error(), 6 * 8 + 2);
     }
 }

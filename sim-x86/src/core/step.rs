@@ -318,6 +318,8 @@ impl Core {
             }
             Flow::Iret => {
                 self.unit.nmi_blocked = false;
+                // RF lasts for one instruction and has no effect here: there are no breakpoints.
+                self.regs.rflags &= !flags::RF;
                 self.unit.attention = true;
                 self.unit.activity += 1;
                 if parts.log.wants_control() {
@@ -325,7 +327,8 @@ impl Core {
                     parts.log.core(self.unit.clock, self.unit.id, what);
                 }
             }
-            Flow::Interrupt(vector) => self.software_interrupt(vector, rip, parts),
+            Flow::Interrupt(vector) => self.software_interrupt(vector, false, rip, parts),
+            Flow::DebugTrap => self.software_interrupt(1, true, rip, parts),
         }
     }
 

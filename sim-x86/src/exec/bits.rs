@@ -43,8 +43,10 @@ pub(super) fn test_bit<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Ac
     }
     let mut addr = op.address(regs);
     if op.form == Form::MemReg {
+        // The distance is part of the effective address, which a prefix may cut to 32 bits.
         let unit = sign_extend(bit, size) as i64 >> bits(size).trailing_zeros();
-        addr = addr.wrapping_add((unit * size as i64) as u64);
+        let offset = op.offset(regs).wrapping_add((unit * size as i64) as u64);
+        addr = op.cut(offset).wrapping_add(op.segment_base(regs));
     }
     if op.kind == Kind::Bt {
         let a = bus.load(regs, addr, size).map_err(|stall| op.memory_fault(stall))?;

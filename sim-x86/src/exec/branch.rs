@@ -1,7 +1,7 @@
 //! HOT: jumps, calls and returns. A non-canonical target faults at the branch itself.
 
 use super::mov::condition;
-use super::operand::{canonical, require};
+use super::operand::{GP0, as_stack_fault, canonical, require, rsp};
 use super::stack::{counter, drop_bytes, peek_value, push_value, set_counter};
 use super::{Access, Bus, Exception, Flow, Size, Stall};
 use crate::core::regs::{Registers, flags};
@@ -48,7 +48,12 @@ pub(super) fn jcc<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<
 /// Pushes the return address and jumps.
 #[inline(always)]
 fn call_to<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op, target: u64) -> Access<Flow> {
-    require(canonical(target))?;
+    if !canonical(target) {
+        // A fault of the push comes first.
+        let top = rsp(regs).wrapping_sub(8);
+        bus.load_for_write(regs, top, Size::B8).map_err(as_stack_fault)?;
+        return Err(GP0);
+    }
     push_value(regs, bus, Size::B8, op.next_rip(regs))?;
     go(regs, target)
 }
@@ -84,8 +89,9 @@ pub(super) fn ret<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<
 /// read: any selector that is not null and not of an inner ring is taken for 64-bit code.
 pub(super) fn retf<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<Flow> {
     let word = op.size as u64;
-    let target = peek_value(regs, bus, op.size, 0)?;
+    // Intel's cores read the selector first.
     let cs = peek_value(regs, bus, op.size, word)? as u16;
+    let target = peek_value(regs, bus, op.size, 0)?;
     let (ring, cpl) = (cs & 3, u16::from(regs.cpl()));
     require(cs & !3 != 0)?;
     if ring < cpl {

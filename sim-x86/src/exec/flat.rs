@@ -1,7 +1,10 @@
 //! A world of flat memory: the smallest [`Bus`], for tests and for comparison with real hardware.
 
-use super::{Access, Bus, Exception, Size, Stall};
+use super::{Access, Bus, Exception, Flow, Size, Stall, execute};
 use crate::core::regs::Registers;
+use crate::ids::LINE_BYTES;
+use crate::op::{Decoded, MAX_INSTRUCTION_BYTES, Op};
+use crate::spec::InstructionCosts;
 use std::collections::BTreeMap;
 
 /// One block of memory and recorded effects; everything answers at once and nothing is timed.
@@ -21,6 +24,8 @@ pub struct FlatBus {
     pub charged: u64,
     /// Locked operations done.
     pub locked: u64,
+    /// Locked operations that reached over the end of a line.
+    pub split_locked: u64,
     /// Requests to drain the store buffer.
     pub drained: u64,
     /// Time-stamp counter.
@@ -37,7 +42,70 @@ pub struct FlatBus {
     pub patience: Option<u32>,
 }
 
+/// How [`FlatBus::run`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlatEnd {
+    /// RIP is no longer in the code.
+    Left,
+    /// The instruction at RIP raised this.
+    Fault(Exception),
+    /// INT n, INT1 or INT3; RIP is past it.
+    Interrupt(u8),
+    /// HLT or MWAIT; RIP is past it.
+    Halted,
+    /// The instruction at RIP must wait, is not implemented, or reaches over the end of the code.
+    Stopped,
+    /// As many steps were made as allowed; an iteration of a string instruction is one.
+    Exhausted,
+}
+
 impl FlatBus {
+    /// Executes `code`, which lies at `start`, from RIP on until control leaves it.
+    pub fn run(
+        &mut self,
+        regs: &mut Registers,
+        start: u64,
+        code: &[u8],
+        costs: &InstructionCosts,
+        steps: u32,
+    ) -> FlatEnd {
+        let mut decoded: Option<(u64, Op)> = None;
+        for _ in 0..steps {
+            let rip = regs.rip;
+            let op = match decoded.filter(|&(at, _)| at == rip) {
+                Some((_, op)) => op,
+                None => {
+                    let at = usize::try_from(rip.wrapping_sub(start)).unwrap_or(usize::MAX);
+                    let Some(rest) = code.get(at..).filter(|rest| !rest.is_empty()) else {
+                        return FlatEnd::Left;
+                    };
+                    let rest = &rest[..rest.len().min(MAX_INSTRUCTION_BYTES)];
+                    let Decoded::Op(op) = Op::decode(rest, rip, costs) else {
+                        return FlatEnd::Stopped;
+                    };
+                    decoded = Some((rip, op));
+                    op
+                }
+            };
+            match execute(regs, self, &op) {
+                Ok(
+                    Flow::Next
+                    | Flow::Taken
+                    | Flow::Ring
+                    | Flow::Repeat
+                    | Flow::Shadow { .. }
+                    | Flow::Iret,
+                ) => {}
+                Ok(Flow::Halt | Flow::Mwait) => return FlatEnd::Halted,
+                Ok(Flow::DebugTrap) => return FlatEnd::Interrupt(1),
+                Ok(Flow::Interrupt(vector)) => return FlatEnd::Interrupt(vector),
+                Err(Stall::Fault(exception)) => return FlatEnd::Fault(exception),
+                Err(Stall::Wait | Stall::Unimplemented) => return FlatEnd::Stopped,
+            }
+        }
+        FlatEnd::Exhausted
+    }
+
     /// `bytes` of zeroed memory at `base`.
     #[must_use]
     pub fn new(base: u64, bytes: usize) -> Self {
@@ -64,13 +132,17 @@ impl FlatBus {
         bytes: usize,
         write: bool,
     ) -> Access<&mut [u8]> {
-        if !super::operand::canonical(addr) {
+        let last = addr.wrapping_add(bytes as u64 - 1);
+        if !super::operand::canonical(addr) || !super::operand::canonical(last) {
             return Err(super::operand::GP0);
         }
         let start = usize::try_from(addr.wrapping_sub(self.base)).unwrap_or(usize::MAX);
         let end = start.saturating_add(bytes);
         let user = if regs.cpl() == 3 { 4 } else { 0 };
         let code = u16::from(write) << 1 | user;
+        // Of an access that begins in memory, the first byte that does not lie there.
+        let addr =
+            if start < self.memory.len() { self.base + self.memory.len() as u64 } else { addr };
         let fault = Stall::Fault(Exception::PageFault { addr, code });
         self.memory.get_mut(start..end).ok_or(fault)
     }
@@ -114,6 +186,7 @@ impl Bus for FlatBus {
     fn locked_read(&mut self, regs: &Registers, addr: u64, bytes: u8) -> Access<u128> {
         self.ask()?;
         self.locked += 1;
+        self.split_locked += u64::from(addr % LINE_BYTES + u64::from(bytes) > LINE_BYTES);
         self.read(regs, addr, bytes.into(), true)
     }
 
@@ -175,8 +248,9 @@ impl Bus for FlatBus {
         Ok(())
     }
 
-    fn flush_line(&mut self, _regs: &Registers, addr: u64) -> Access<()> {
+    fn flush_line(&mut self, regs: &Registers, addr: u64) -> Access<()> {
         self.ask()?;
+        self.slice(regs, addr, 1, false)?;
         self.flushed.push(addr);
         Ok(())
     }

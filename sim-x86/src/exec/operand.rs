@@ -95,8 +95,13 @@ impl Op {
             _ => 0,
         };
         let index = if self.index < 16 { regs.gpr[usize::from(self.index & 15)] } else { 0 };
-        let sum = base.wrapping_add(index << self.scale).wrapping_add(self.disp as u64);
-        if self.has(flag::ADDR32) { sum & 0xffff_ffff } else { sum }
+        self.cut(base.wrapping_add(index << self.scale).wrapping_add(self.disp as u64))
+    }
+
+    /// An effective address in the instruction's address size.
+    #[inline(always)]
+    pub(crate) fn cut(&self, offset: u64) -> u64 {
+        if self.has(flag::ADDR32) { offset & 0xffff_ffff } else { offset }
     }
 
     /// Base of the segment that a prefix names.

@@ -1,8 +1,9 @@
 //! HOT: PUSH, POP and their relatives. RSP moves only after the memory access has succeeded.
 
-use super::operand::{as_stack_fault, canonical, read_reg, require, rsp, write_gpr, write_reg};
-use super::{Access, Bus, Size, segment};
+use super::operand::{as_stack_fault, read_reg, rsp, write_gpr, write_reg};
+use super::{Access, Bus, Size, Stall, segment};
 use crate::core::regs::{Registers, flags, gpr};
+use crate::ids::LINE_BYTES;
 use crate::op::{Form, Op, flag};
 
 /// Stores below RSP and moves RSP there.
@@ -117,25 +118,37 @@ pub(super) fn leave<B: Bus>(regs: &mut Registers, bus: &mut B) -> Access<()> {
     Ok(())
 }
 
+/// Stores that every store buffer can hold (the presets have 32 and more): no instruction may need
+/// more at once.
+const MOST_STORES: usize = 32;
+
 /// ENTER: pushes RBP and, for a nesting level, that many frame pointers; reserves the frame.
 pub(super) fn enter<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<()> {
     let level = op.disp as u64 & 31;
     let frame = rsp(regs).wrapping_sub(8);
     let bottom = frame.wrapping_sub(8 * level).wrapping_sub(op.imm);
-    require(canonical(bottom)).map_err(as_stack_fault)?;
-    if level > 0 {
-        // More than one store: all of them must be possible before the first is made.
-        for slot in 0..=level {
-            let addr = frame.wrapping_sub(8 * slot);
-            bus.load_for_write(regs, addr, Size::B8).map_err(as_stack_fault)?;
-        }
-        bus.room(level as usize + 1)?;
-    }
+    // All stores must be possible before the first is made. The order is that of the pushes; the
+    // new top of the stack must be writable too (SDM vol. 2A, ENTER).
     let mut outer = [0; 32];
-    for slot in 1..level {
-        let addr = regs.gpr[gpr::RBP].wrapping_sub(8 * slot);
-        outer[slot as usize] = bus.load(regs, addr, Size::B8).map_err(as_stack_fault)?;
+    for slot in 0..=level {
+        if (1..level).contains(&slot) {
+            let addr = regs.gpr[gpr::RBP].wrapping_sub(8 * slot);
+            outer[slot as usize] = bus.load(regs, addr, Size::B8).map_err(as_stack_fault)?;
+        }
+        let addr = frame.wrapping_sub(8 * slot);
+        bus.load_for_write(regs, addr, Size::B8).map_err(as_stack_fault)?;
     }
+    bus.load_for_write(regs, bottom, Size::B8).map_err(as_stack_fault)?;
+    if level > 0 {
+        // A misaligned frame needs two places in the store buffer wherever it crosses a line.
+        let crossing = |slot: &u64| frame.wrapping_sub(8 * slot) % LINE_BYTES > LINE_BYTES - 8;
+        let stores = level as usize + 1 + (0..=level).filter(crossing).count();
+        if stores > MOST_STORES {
+            return Err(Stall::Unimplemented);
+        }
+        bus.room(stores)?;
+    }
+    see_own_pushes(&mut outer[..level.max(1) as usize], frame, regs.gpr[gpr::RBP]);
     bus.store(regs, frame, Size::B8, regs.gpr[gpr::RBP]).map_err(as_stack_fault)?;
     for slot in 1..level {
         let addr = frame.wrapping_sub(8 * slot);
@@ -147,6 +160,25 @@ pub(super) fn enter<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Acces
     regs.gpr[gpr::RBP] = frame;
     regs.gpr[gpr::RSP] = bottom;
     Ok(())
+}
+
+/// ENTER reads each outer frame pointer after it has pushed the one before: where the two ranges
+/// overlap it reads what it has just pushed. `outer[n]` was read at `saved` − 8n and goes to
+/// `frame` − 8n; slot 0 is `saved` itself.
+fn see_own_pushes(outer: &mut [u64], frame: u64, saved: u64) {
+    outer[0] = saved;
+    for slot in 1..outer.len() {
+        let mut bytes = outer[slot].to_le_bytes();
+        for (n, byte) in bytes.iter_mut().enumerate() {
+            let at = saved.wrapping_sub(8 * slot as u64).wrapping_add(n as u64);
+            let below = frame.wrapping_add(7).wrapping_sub(at);
+            let pushed = (below / 8) as usize;
+            if pushed < slot {
+                *byte = outer[pushed].to_le_bytes()[7 - (below % 8) as usize];
+            }
+        }
+        outer[slot] = u64::from_le_bytes(bytes);
+    }
 }
 
 /// LOOP and JRCXZ count in RCX, or in ECX with an address-size prefix: `(count, width)`.

@@ -24,6 +24,13 @@ const BOTH: Moved = Moved { source: true, destination: true };
 pub(super) fn string<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<Flow> {
     let repeated = op.has(flag::REP | flag::REPNE);
     let (count, width) = counter(regs, op);
+    if matches!(op.kind, Kind::Ins | Kind::Outs) {
+        // Checked even if nothing is to be moved.
+        require(may_do_io(regs))?;
+    }
+    if repeated && op.has(flag::ADDR32) {
+        narrow(regs, op);
+    }
     if repeated && count == 0 {
         return Ok(end(regs, bus, op));
     }
@@ -48,6 +55,20 @@ pub(super) fn string<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Acce
         _ => false,
     };
     Ok(if stop || count == 1 { end(regs, bus, op) } else { Flow::Repeat })
+}
+
+/// With addresses of 32 bits and a REP prefix, the count and the pointers of MOVS and STOS lose
+/// their upper halves at once, even if nothing is moved or the first iteration faults, as on Intel's
+/// cores. Doing so twice changes nothing more.
+fn narrow(regs: &mut Registers, op: &Op) {
+    let pointers: &[usize] = match op.kind {
+        Kind::Movs => &[gpr::RCX, gpr::RSI, gpr::RDI],
+        Kind::Stos => &[gpr::RCX, gpr::RDI],
+        _ => &[gpr::RCX],
+    };
+    for &number in pointers {
+        regs.gpr[number] &= 0xffff_ffff;
+    }
 }
 
 /// The REP instruction is over.
@@ -80,8 +101,9 @@ fn step<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op, width: Size) -> Acce
             Ok(SOURCE)
         }
         Kind::Cmps => {
-            let a = bus.load(regs, source, size)?;
+            // In this order, which a fault shows.
             let b = bus.load(regs, destination, size)?;
+            let a = bus.load(regs, source, size)?;
             set_status(regs, alu::sub(a, b, size).1);
             Ok(BOTH)
         }
@@ -102,7 +124,6 @@ fn port_step<B: Bus>(
     source: u64,
     destination: u64,
 ) -> Access<Moved> {
-    require(may_do_io(regs))?;
     bus.drain()?;
     let port = regs.gpr[gpr::RDX] as u16;
     if op.kind == Kind::Outs {

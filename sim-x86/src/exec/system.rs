@@ -30,7 +30,10 @@ pub(super) fn execute<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Acc
         Kind::Mwait => return mwait(regs, op),
         Kind::Monitor => monitor(regs, bus, op)?,
         Kind::Int => return Ok(interrupt(regs, op, op.imm as u8)),
-        Kind::Int1 => return Ok(interrupt(regs, op, 1)),
+        Kind::Int1 => {
+            regs.rip = op.next_rip(regs);
+            return Ok(Flow::DebugTrap);
+        }
         Kind::Int3 => return Ok(interrupt(regs, op, 3)),
         Kind::Syscall => return syscall(regs, op),
         Kind::Sysret => return sysret(regs),

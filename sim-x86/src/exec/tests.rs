@@ -1,6 +1,7 @@
 //! Instruction semantics, one behaviour per row, on a world of flat memory.
 
 mod arithmetic;
+mod hardware;
 mod memory;
 mod privilege;
 

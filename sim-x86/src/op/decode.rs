@@ -207,10 +207,11 @@ fn memory(op: &mut Op, instruction: &Instruction) {
             kind if !is_memory(kind) => continue,
             _ => {}
         }
-        op.flags |= match instruction.memory_segment() {
-            Register::FS => flag::FS,
-            Register::GS => flag::GS,
-            Register::SS => flag::STACK,
+        // 64-bit mode ignores the other prefixes (SDM vol. 1 §3.3.7.1): the base decides.
+        op.flags |= match (instruction.segment_prefix(), instruction.memory_base()) {
+            (Register::FS, _) => flag::FS,
+            (Register::GS, _) => flag::GS,
+            (_, Register::RSP | Register::ESP | Register::RBP | Register::EBP) => flag::STACK,
             _ => 0,
         };
     }

@@ -7,3 +7,4 @@ mod locks;
 mod perturb;
 mod skipping;
 mod snapshots;
+mod vectors;

@@ -196,7 +196,8 @@ fn software_interrupts_and_sleep() {
     for (code, flow) in [
         (&[0xcc][..], Flow::Interrupt(3)),
         (&[0xcd, 0x80], Flow::Interrupt(0x80)),
-        (&[0xf1], Flow::Interrupt(1)),
+        (&[0xf1], Flow::DebugTrap),
+        (&[0xcd, 1], Flow::Interrupt(1)),
         (&[0xf4], Flow::Halt),
         (&[0x0f, 0x01, 0xc9], Flow::Mwait),
     ] {
