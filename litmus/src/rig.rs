@@ -154,6 +154,8 @@ impl<'a> Rig<'a> {
         if !arrangement.warmth.is_empty() {
             rig.warm(routines)?;
         }
+        // Every try is a clone.
+        rig.machine.freeze();
         Ok(rig)
     }
 
