@@ -64,7 +64,7 @@ impl Row {
     /// True if it is as the preset states, or the preset states nothing.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.error().is_none_or(|error| error.abs() <= TOLERANCE)
+        self.measured.is_finite() && self.error().is_none_or(|error| error.abs() <= TOLERANCE)
     }
 }
 
@@ -72,7 +72,7 @@ impl Row {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     /// What it is.
-    pub name: &'static str,
+    pub name: String,
     /// What the slope is counted by.
     pub per: &'static str,
     /// Counts and cycles.
@@ -87,7 +87,7 @@ pub struct Line {
 
 impl Line {
     /// Least squares.
-    fn fit(name: &'static str, per: &'static str, points: Vec<(f64, f64)>) -> Self {
+    fn fit(name: String, per: &'static str, points: Vec<(f64, f64)>) -> Self {
         let n = points.len() as f64;
         let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / n;
         let (x, y) = (mean(|p| p.0), mean(|p| p.1));
@@ -97,6 +97,27 @@ impl Line {
         let yy = sum(&|p| (p.1 - y) * (p.1 - y));
         let slope = xy / xx;
         Line { name, per, offset: y - slope * x, slope, r_squared: xy * xy / (xx * yy), points }
+    }
+
+    /// A line for each package of a machine that has two: the first CPU beyond the first package
+    /// costs more than any other. `others` CPUs are there besides those counted.
+    fn by_package(
+        preset: &MachineSpec,
+        name: &str,
+        per: &'static str,
+        points: Vec<(f64, f64)>,
+        others: u32,
+    ) -> Vec<Line> {
+        let topology = &preset.topology;
+        if topology.hops.len() != 2 {
+            return vec![Line::fit(name.to_owned(), per, points)];
+        }
+        let in_one = f64::from(topology.cores_per_die * topology.dies_per_package - others);
+        let (one, two) = points.into_iter().partition(|&(count, _)| count <= in_one);
+        vec![
+            Line::fit(format!("{name}, within one package"), per, one),
+            Line::fit(format!("{name}, in two packages"), per, two),
+        ]
     }
 
     /// Cycles that the line gives for a count.
@@ -154,8 +175,9 @@ pub fn latencies(preset: &MachineSpec) -> Vec<Row> {
 #[must_use]
 pub fn validate(preset: &MachineSpec) -> Validation {
     let mut rows = latencies(preset);
-    rows.extend(guest::context_switch(preset));
-    let mut lines = vec![interrupts::by_targets(preset), locks::hand_off(preset)];
+    rows.push(guest::context_switch(preset));
+    let mut lines = interrupts::by_targets(preset);
+    lines.extend(locks::hand_off(preset));
     lines.extend(guest::shootdowns(preset));
     Validation { preset: preset.preset.clone(), megahertz: preset.clock.0 / 1_000_000, rows, lines }
 }
@@ -172,11 +194,15 @@ mod tests {
 
     #[test]
     fn a_line_is_told_from_a_curve() {
-        let line = Line::fit("", "", (1..9).map(f64::from).map(|x| (x, 3.0 * x + 5.0)).collect());
+        let line = Line::fit(
+            String::new(),
+            "",
+            (1..9).map(f64::from).map(|x| (x, 3.0 * x + 5.0)).collect(),
+        );
         assert!(
             line.holds() && (line.slope - 3.0).abs() < 1e-9 && (line.offset - 5.0).abs() < 1e-9
         );
         let curve = (1..20).map(f64::from).map(|x| (x, x * x * x)).collect();
-        assert!(!Line::fit("", "", curve).holds());
+        assert!(!Line::fit(String::new(), "", curve).holds());
     }
 }

@@ -5,7 +5,6 @@ use scenarios::document::Document;
 use scenarios::guest::Guest;
 use scenarios::simulation::{NoFiles, Simulation};
 use sim_core::Cycle;
-use sim_x86::core::regs::gpr;
 use sim_x86::ids::CoreId;
 use sim_x86::spec::MachineSpec;
 use sim_x86::{Speed, Stop};
@@ -22,29 +21,46 @@ fn booted(text: &str) -> Simulation {
     simulation
 }
 
-/// Runs until CPU 0 comes to `rip`; `None` if it never does.
-fn reach(simulation: &mut Simulation, rip: u64) -> Option<Cycle> {
+/// Runs until CPU 0 comes to one of these instructions; `None` if it never does.
+fn reach(simulation: &mut Simulation, rips: &[u64]) -> Option<Cycle> {
     let end = simulation.epoch()? + LIMIT;
     let machine = simulation.machine_mut();
-    machine.stop_at(rip, Some(CoreId(0)));
+    rips.iter().for_each(|&rip| machine.stop_at(rip, Some(CoreId(0))));
     let stop = machine.run(end, Speed::default(), &mut ());
-    // The stop is told by a message; the instruction began when that was sent.
+    // The stop is told by a message: the instruction began when that was sent.
     let leg = sim_x86::mem::home::leg(&machine.spec().memory);
     let at = Cycle(machine.now().0 - leg);
     machine.clear_stops();
     (stop == Stop::Reached(CoreId(0))).then_some(at)
 }
 
-/// Cycles from the first instruction of a function on CPU 0 until it returns, the `nth` time.
+/// The instructions to which calls of the function at `entry` return.
+fn returns(simulation: &Simulation, entry: u64) -> Vec<u64> {
+    /// Linear address of physical address 0 in the kernel's own mapping.
+    const KERNEL: u64 = 0xffff_ffff_8000_0000;
+    const CALL: u8 = 0xe8;
+    let mut found = Vec::new();
+    for segment in &simulation.loaded().segments {
+        for (n, bytes) in segment.bytes.windows(5).enumerate() {
+            let &[CALL, a, b, c, d] = bytes else { continue };
+            let next = KERNEL + segment.addr.0 + n as u64 + 5;
+            let distance = i64::from(i32::from_le_bytes([a, b, c, d]));
+            if next.wrapping_add_signed(distance) == entry {
+                found.push(next);
+            }
+        }
+    }
+    found
+}
+
+/// Cycles from the first instruction of a function on CPU 0 until it has returned, the `nth` time.
 fn call(simulation: &mut Simulation, function: &str, nth: u32) -> Option<u64> {
     let entry = simulation.loaded().symbols.address(function)?;
+    let returns = returns(simulation, entry);
     let mut cycles = None;
     for _ in 0..nth {
-        let begin = reach(simulation, entry)?;
-        let machine = simulation.machine();
-        let mut back = [0; 8];
-        machine.read_virtual(machine.registers(CoreId(0)).gpr[gpr::RSP], &mut back);
-        let end = reach(simulation, u64::from_le_bytes(back))?;
+        let begin = reach(simulation, &[entry])?;
+        let end = reach(simulation, &returns)?;
         cycles = Some(end.since(begin));
     }
     cycles
@@ -70,24 +86,30 @@ fn shootdown(preset: &MachineSpec, targets: u32) -> Option<u64> {
 }
 
 /// TLB shootdowns by the number of CPUs to reach.
-pub(super) fn shootdowns(preset: &MachineSpec) -> Option<Line> {
-    let last = preset.cores - 1;
-    let counts = [1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 47];
-    let counts = counts.into_iter().filter(|&n| n <= last);
-    let point = |n: u32| Some((f64::from(n), shootdown(preset, n)? as f64));
-    let points: Option<Vec<_>> = counts.map(point).collect();
-    Some(Line::fit("TLB shootdown (flush_tlb_mm) of n CPUs", "per target", points?))
+pub(super) fn shootdowns(preset: &MachineSpec) -> Vec<Line> {
+    let counts = (1..preset.cores).filter(|n| n % 3 == 1);
+    let point = |n: u32| (f64::from(n), shootdown(preset, n).map_or(f64::NAN, |c| c as f64));
+    let name = "TLB shootdown (flush_tlb_mm) of n CPUs";
+    Line::by_package(preset, name, "per target", counts.map(point).collect(), 1)
 }
 
-/// Two kernel threads of one CPU hand it to each other.
-pub(super) fn context_switch(preset: &MachineSpec) -> Option<Row> {
+/// Two kernel threads of one CPU hand it to each other by completions: waking and switching.
+pub(super) fn context_switch(preset: &MachineSpec) -> Row {
+    let cycles = switch_cycles(preset).unwrap_or(f64::NAN);
+    Row::measured("Guest kernel", "Context switch", cycles)
+        .published(published::other(&preset.preset, "Context switch"))
+}
+
+/// The median of many switches.
+fn switch_cycles(preset: &MachineSpec) -> Option<f64> {
     let text = format!(
         r#"Scenario(
             title: "context switches",
             machine: (preset: "{}", cores: 2),
+            variables: {{ "a": Completion, "b": Completion }},
             tasks: [
-                (comm: "ping", cpu: 0, at: "1ms", kernel: [Forever([Schedule])]),
-                (comm: "pong", cpu: 0, at: "1ms", kernel: [Forever([Schedule])]),
+                (comm: "ping", cpu: 0, at: "1ms", kernel: [Forever([Complete("b"), Wait("a")])]),
+                (comm: "pong", cpu: 0, at: "1ms", kernel: [Forever([Wait("b"), Complete("a")])]),
             ],
             until: Time("20ms"),
         )"#,
@@ -98,10 +120,9 @@ pub(super) fn context_switch(preset: &MachineSpec) -> Option<Row> {
     // From one switch to the next: everything between belongs to one change of tasks.
     let mut times = Vec::new();
     for _ in 0..40 {
-        times.push(reach(&mut simulation, switch)?);
+        times.push(reach(&mut simulation, &[switch])?);
     }
     let mut gaps: Vec<u64> = times.windows(2).map(|pair| pair[1].since(pair[0])).collect();
     gaps.sort_unstable();
-    let row = Row::measured("Guest kernel", "Context switch", gaps[gaps.len() / 2] as f64);
-    Some(row.published(published::other(&preset.preset, "Context switch")))
+    Some(gaps[gaps.len() / 2] as f64)
 }

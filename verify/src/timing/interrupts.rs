@@ -8,9 +8,9 @@ use iced_x86::code_asm::*;
 use sim_x86::ids::CoreId;
 use sim_x86::spec::{DISTANCES, MachineSpec};
 
-/// When the handler began, and how many have.
+/// When the handler began; and by CPU, one line each, how often it has.
 const BEGAN: u64 = RESULT + 128;
-const ACKS: u64 = RESULT + 192;
+const ACKS: u64 = 0x21_0000;
 /// Vector of the IPIs.
 const VECTOR: i32 = 0x50;
 /// Delivery mode NMI in the ICR.
@@ -26,7 +26,10 @@ fn handler(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.rdtsc()?;
     a.mov(qword_ptr(BEGAN), rax)?;
     a.mov(dword_ptr(rsi + 0xb0), 0)?;
-    a.lock().inc(qword_ptr(ACKS))?;
+    // RDI is the CPU's number still.
+    a.mov(r9, rdi)?;
+    a.shl(r9, 6)?;
+    a.inc(qword_ptr(r9 + ACKS as i32))?;
     a.iretq()
 }
 
@@ -44,11 +47,12 @@ fn send(a: &mut CodeAssembler, to: u16, command: i32) -> Result<(), IcedError> {
     a.mov(dword_ptr(rsi + 0x300), command)
 }
 
-fn wait_for_acks(a: &mut CodeAssembler, acks: i32) -> Result<(), IcedError> {
+/// Waits until the handler of `cpu` has run `times` times.
+fn wait_for(a: &mut CodeAssembler, cpu: u16, times: i32) -> Result<(), IcedError> {
     let mut again = a.create_label();
     a.set_label(&mut again)?;
     a.pause()?;
-    a.cmp(qword_ptr(ACKS), acks)?;
+    a.cmp(qword_ptr(ACKS + 64 * u64::from(cpu)), times)?;
     a.jne(again)
 }
 
@@ -63,7 +67,7 @@ fn ipi(preset: &MachineSpec, to: u16, command: i32) -> f64 {
             a.rdtsc()?;
             a.mov(r8d, eax)?;
             a.mov(dword_ptr(rsi + 0x300), command)?;
-            wait_for_acks(a, round)?;
+            wait_for(a, to, round)?;
             delay(a, 2_000)?;
         }
         a.mov(qword_ptr(RESULT), r8)?;
@@ -87,7 +91,9 @@ fn broadcast(preset: &MachineSpec, targets: u16) -> f64 {
             for to in 1..=targets {
                 send(a, to, VECTOR)?;
             }
-            wait_for_acks(a, round * i32::from(targets))?;
+            for to in 1..=targets {
+                wait_for(a, to, round)?;
+            }
             a.rdtsc()?;
             a.sub(eax, r8d)?;
             a.mov(r9d, eax)?;
@@ -109,11 +115,12 @@ fn broadcast(preset: &MachineSpec, targets: u16) -> f64 {
 }
 
 /// IPIs to a growing number of CPUs.
-pub(super) fn by_targets(preset: &MachineSpec) -> Line {
+pub(super) fn by_targets(preset: &MachineSpec) -> Vec<Line> {
     let last = preset.cores as u16 - 1;
     let counts = (1..=last).filter(|n| n % 2 == 1 || *n == last);
     let points = counts.map(|n| (f64::from(n), broadcast(preset, n)));
-    Line::fit("IPIs to n CPUs until all have answered", "per target", points.collect())
+    let name = "IPIs to n CPUs until all have answered";
+    Line::by_package(preset, name, "per target", points.collect(), 1)
 }
 
 /// Single latencies.

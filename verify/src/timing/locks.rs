@@ -20,9 +20,15 @@ fn loop_cycles(preset: &MachineSpec) -> u32 {
 /// Cycles that a machine is given to come into a steady state.
 const WARM: u64 = 400_000;
 
-/// Every CPU for ever: compute for up to twice `think` iterations of a delay loop, take the lock,
+/// Every CPU of a set for ever: compute for up to twice `think` iterations of a delay loop, take the lock,
 /// compute for `section` iterations, release it.
-fn program(a: &mut CodeAssembler, think: i32, section: i32) -> Result<(), IcedError> {
+fn program(a: &mut CodeAssembler, cpus: u64, think: i32, section: i32) -> Result<(), IcedError> {
+    let mut takes_part = a.create_label();
+    a.mov(rax, cpus)?;
+    a.bt(rax, rdi)?;
+    a.jc(takes_part)?;
+    rig::sleep(a)?;
+    a.set_label(&mut takes_part)?;
     let (mut again, mut wait, mut mine) = (a.create_label(), a.create_label(), a.create_label());
     a.mov(rbx, LOCK)?;
     // Each CPU has random numbers of its own.
@@ -78,12 +84,20 @@ fn served(machine: &Machine) -> u16 {
     u16::from_le_bytes(bytes)
 }
 
-/// Acquisitions per cycle of `cores` CPUs, over `span` cycles.
-fn rate(preset: &MachineSpec, cores: u32, think: i32, section: i32, span: u64) -> f64 {
-    let mut spec = rig::spec(preset);
-    spec.cores = cores;
-    let code = |a: &mut CodeAssembler| program(a, think, section);
-    let mut machine = rig::machine(spec, &code, &rig::no_handler);
+/// The first `count` CPUs, as a set.
+fn first(count: u32) -> u64 {
+    u64::MAX >> (64 - count)
+}
+
+/// `count` CPUs that are spread evenly over the machine, as a set.
+fn spread(preset: &MachineSpec, count: u32) -> u64 {
+    (0..count).map(|n| 1 << (n * preset.cores / count)).sum()
+}
+
+/// Acquisitions per cycle of a set of CPUs, over `span` cycles.
+fn rate(preset: &MachineSpec, cpus: u64, think: i32, section: i32, span: u64) -> f64 {
+    let code = |a: &mut CodeAssembler| program(a, cpus, think, section);
+    let mut machine = rig::machine(rig::spec(preset), &code, &rig::no_handler);
     machine.run(Cycle(WARM), Speed::default(), &mut ());
     // The counter has 16 bits: it is looked at before it can come round.
     let (mut total, mut last) = (0u64, served(&machine));
@@ -101,10 +115,11 @@ fn rate(preset: &MachineSpec, cores: u32, think: i32, section: i32, span: u64) -
 
 /// Cycles from one owner to the next by the number of CPUs in the lock, owner included, with an
 /// empty section.
-pub(super) fn hand_off(preset: &MachineSpec) -> Line {
-    let counts = (2..=preset.cores).filter(|n| n % 2 == 0 || *n == preset.cores);
-    let points = counts.map(|n| (f64::from(n), 1.0 / rate(preset, n, 0, 0, 500_000)));
-    Line::fit("Ticket lock with n CPUs in it, from owner to owner", "per CPU", points.collect())
+pub(super) fn hand_off(preset: &MachineSpec) -> Vec<Line> {
+    let counts = (3..=preset.cores).filter(|n| n % 2 == 1 || *n == preset.cores);
+    let points = counts.map(|n| (f64::from(n), 1.0 / rate(preset, first(n), 0, 0, 500_000)));
+    let name = "Ticket lock with n CPUs in it, from owner to owner";
+    Line::by_package(preset, name, "per CPU", points.collect(), 0)
 }
 
 /// The ticket lock's collapse.
@@ -128,25 +143,25 @@ const SECTION_CYCLES: u32 = 400;
 const THINK_CYCLES: u32 = SECTION_CYCLES * 50;
 
 impl Collapse {
-    /// Measures the collapse on a machine of `preset` with each of these numbers of CPUs.
+    /// Measures the collapse on a machine of `preset` with each of these numbers of CPUs, spread
+    /// evenly over it.
     #[must_use]
     pub fn measure(preset: &MachineSpec, cores: &[u32]) -> Self {
         let per_loop = loop_cycles(preset);
         let (think, section) =
             ((THINK_CYCLES / per_loop) as i32, (SECTION_CYCLES / per_loop) as i32);
         let counts = (2..=preset.cores).filter(|n| n % 4 == 0 || *n == 2);
-        let saturated =
-            counts.map(|n| (f64::from(n), 1.0 / rate(preset, n, 0, section, 1_000_000)));
-        let hand_off = Line::fit(
-            "Ticket lock with n CPUs in it, section included",
-            "per CPU",
-            saturated.collect(),
-        );
+        let saturated = counts
+            .map(|n| (f64::from(n), 1.0 / rate(preset, spread(preset, n), 0, section, 1_000_000)));
+        let hand_off =
+            Line::fit("Ticket lock, section included".to_owned(), "per CPU", saturated.collect());
         // What one CPU does besides thinking: it is measured alone, without thinking.
         let alone = 1.0 / rate(preset, 1, 0, section, 500_000);
         let cycle = 1.0 / rate(preset, 1, think, section, 8_000_000);
         let pause = cycle - alone;
-        let computing = |n: u32| (f64::from(n), rate(preset, n, think, section, 4_000_000) * pause);
+        let computing = |n: u32| {
+            (f64::from(n), rate(preset, spread(preset, n), think, section, 4_000_000) * pause)
+        };
         let most = cores.iter().copied().max().unwrap_or(1);
         let service = |k: u32| if k == 1 { alone } else { hand_off.at(f64::from(k)) };
         let model = (1..=most).map(|n| (f64::from(n), closed_form(n, pause, service)));
