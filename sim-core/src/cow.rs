@@ -61,6 +61,8 @@ type Node<T, const N: usize> = Option<Piece<[Chunk<T, N>; FANOUT]>>;
 /// frozen array copies one pointer per 64 chunks.
 #[derive(Clone)]
 pub struct CowArray<T: Clone, const N: usize> {
+    /// As many as reach to the last one written, so that a clone does not copy a long tail of
+    /// nothing.
     nodes: Vec<Node<T, N>>,
     len: usize,
     zero: Arc<[T; N]>,
@@ -71,11 +73,7 @@ impl<T: Copy + Default, const N: usize> CowArray<T, N> {
     #[must_use]
     pub fn new(len: usize) -> Self {
         let chunks = len.div_ceil(N);
-        CowArray {
-            nodes: vec![None; chunks.div_ceil(FANOUT)],
-            len: chunks * N,
-            zero: Arc::new([T::default(); N]),
-        }
+        CowArray { nodes: Vec::new(), len: chunks * N, zero: Arc::new([T::default(); N]) }
     }
 
     /// Number of elements.
@@ -90,19 +88,16 @@ impl<T: Copy + Default, const N: usize> CowArray<T, N> {
         self.len == 0
     }
 
-    /// The chunk of elements `index * N ..`.
-    ///
-    /// # Panics
-    /// If `index` lies beyond the array.
+    /// The chunk of elements `index * N ..`; defaults beyond the array.
     #[inline]
     #[must_use]
     pub fn chunk(&self, index: usize) -> &[T; N] {
-        match &self.nodes[index / FANOUT] {
-            Some(node) => match &node.get()[index % FANOUT] {
+        match self.nodes.get(index / FANOUT) {
+            Some(Some(node)) => match &node.get()[index % FANOUT] {
                 Some(chunk) => chunk.get(),
                 None => &self.zero,
             },
-            None => &self.zero,
+            Some(None) | None => &self.zero,
         }
     }
 
@@ -112,11 +107,21 @@ impl<T: Copy + Default, const N: usize> CowArray<T, N> {
     /// If `index` lies beyond the array.
     #[inline]
     pub fn chunk_mut(&mut self, index: usize) -> &mut [T; N] {
+        if index / FANOUT >= self.nodes.len() {
+            self.grow(index);
+        }
         let node = self.nodes[index / FANOUT]
             .get_or_insert_with(|| Piece::Own(Box::new([const { None }; FANOUT])));
         let chunk = node.get_mut()[index % FANOUT]
             .get_or_insert_with(|| Piece::Own(Box::new([T::default(); N])));
         chunk.get_mut()
+    }
+
+    /// Makes room for the node of chunk `index`.
+    #[cold]
+    fn grow(&mut self, index: usize) {
+        assert!(index < self.len / N, "chunk {index} of {}", self.len / N);
+        self.nodes.resize_with(index / FANOUT + 1, || None);
     }
 
     /// Makes everything shareable, so that clones copy pointers only. Changes no element.
