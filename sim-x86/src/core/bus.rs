@@ -2,7 +2,7 @@
 
 use crate::core::msr;
 use crate::core::regs::Registers;
-use crate::core::translate::{Purpose, Target, translate};
+use crate::core::translate::{Purpose, Target, is_canonical, translate};
 use crate::core::{DeviceRead, NO_LINE, Note, Run, Unit, Wait};
 use crate::event::{Event, StopCause, Want};
 use crate::exec::{Access, Bus, Exception, Size, Stall};
@@ -238,8 +238,15 @@ impl CoreBus<'_> {
         Ok(low | high << (first * 8))
     }
 
-    fn target(&self, regs: &Registers, addr: u64, purpose: Purpose) -> Access<Target> {
-        translate(self.spec.translation, addr, regs.cpl() == 3, purpose).map_err(Stall::Fault)
+    /// What lies at the `bytes` bytes at `addr`.
+    fn target(&self, regs: &Registers, addr: u64, bytes: u64, purpose: Purpose) -> Access<Target> {
+        let target = translate(self.spec.translation, addr, regs.cpl() == 3, purpose);
+        // An access that leaves the canonical half is #GP, whatever is not present before.
+        let fault = |fault| match is_canonical(addr.wrapping_add(bytes - 1)) {
+            true => Stall::Fault(fault),
+            false => Stall::Fault(Exception::GeneralProtection(0)),
+        };
+        target.map_err(fault)
     }
 
     #[inline]
@@ -251,7 +258,7 @@ impl CoreBus<'_> {
         purpose: Purpose,
     ) -> Access<u64> {
         let bytes = size as u64;
-        match self.target(regs, addr, purpose)? {
+        match self.target(regs, addr, bytes, purpose)? {
             Target::Ram(addr) if crosses_line(addr, bytes) => self.read_split(addr, bytes),
             Target::Ram(addr) => self.read_ram(addr, bytes),
             Target::Device(addr) => self.read_device(addr, bytes),
@@ -440,8 +447,14 @@ impl CoreBus<'_> {
         Ok(())
     }
 
-    fn ram_target(&self, regs: &Registers, addr: u64, purpose: Purpose) -> Access<PhysAddr> {
-        match self.target(regs, addr, purpose)? {
+    fn ram_target(
+        &self,
+        regs: &Registers,
+        addr: u64,
+        bytes: u64,
+        purpose: Purpose,
+    ) -> Access<PhysAddr> {
+        match self.target(regs, addr, bytes, purpose)? {
             Target::Ram(addr) => Ok(addr),
             // Locked accesses to device memory are not modelled.
             Target::Device(_) | Target::Apic(_) => Err(Stall::Unimplemented),
@@ -463,7 +476,7 @@ impl Bus for CoreBus<'_> {
     #[inline]
     fn store(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
         let bytes = size as u64;
-        match self.target(regs, addr, Purpose::Write)? {
+        match self.target(regs, addr, bytes, Purpose::Write)? {
             Target::Ram(addr) => self.store_ram(addr, bytes, value),
             Target::Device(addr) => self.write_device(addr, bytes, value),
             Target::Apic(offset) => {
@@ -491,7 +504,7 @@ impl Bus for CoreBus<'_> {
     }
 
     fn locked_read(&mut self, regs: &Registers, addr: u64, bytes: u8) -> Access<u128> {
-        let addr = self.ram_target(regs, addr, Purpose::Write)?;
+        let addr = self.ram_target(regs, addr, u64::from(bytes), Purpose::Write)?;
         self.drain()?;
         match Self::lines_of(addr, u64::from(bytes)) {
             (line, None) => self.own_one(line)?,
@@ -620,7 +633,7 @@ impl Bus for CoreBus<'_> {
     fn monitor(&mut self, regs: &Registers, addr: u64) -> Access<()> {
         self.load(regs, addr, Size::B1)?;
         self.unit.activity += 1;
-        if let Target::Ram(addr) = self.target(regs, addr, Purpose::Read)? {
+        if let Target::Ram(addr) = self.target(regs, addr, 1, Purpose::Read)? {
             self.unit.monitor = addr.line();
         }
         Ok(())
@@ -628,7 +641,7 @@ impl Bus for CoreBus<'_> {
 
     fn flush_line(&mut self, regs: &Registers, addr: u64) -> Access<()> {
         self.drain()?;
-        if let Target::Ram(addr) = self.target(regs, addr, Purpose::Read)? {
+        if let Target::Ram(addr) = self.target(regs, addr, 1, Purpose::Read)? {
             self.evict(addr.line());
         }
         Ok(())

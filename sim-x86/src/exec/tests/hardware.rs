@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::core::regs::gpr::{RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP};
-use iced_x86::code_asm::*;
 
 const GP0: Stall = Stall::Fault(Exception::GeneralProtection(0));
 
@@ -91,4 +90,14 @@ fn a_call_faults_at_its_push_before_its_target() {
     let call = |top| bytes(&[0xff, 0xd2]).with(&[(RDX, 1 << 63), (RSP, top)]);
     call(0x20).fails(page_fault(0x18, 2));
     call(DATA + 0x100).fails(GP0);
+}
+
+#[test]
+fn an_interrupt_return_reads_flags_first_and_the_stack_last() {
+    let end = DATA + 0x1000;
+    bytes(&[0x48, 0xcf]).with(&[(RSP, 0x20)]).fails(page_fault(0x30, 0));
+    // CS is null: nobody asks for the stack, which is not there.
+    bytes(&[0x48, 0xcf]).with(&[(RSP, end - 24)]).fails(GP0);
+    let there = bytes(&[0x48, 0xcf]).with(&[(RSP, end - 24)]).poke(0xff0, 0x10);
+    there.fails(page_fault(end + 8, 0));
 }
