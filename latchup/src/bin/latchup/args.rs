@@ -291,7 +291,7 @@ pub(crate) struct LitmusArgs {
     pub(crate) model: bool,
 
     /// Timings of each test.
-    #[arg(long, value_name = "N", default_value_t = 5_000,
+    #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(crate) tries: u64,
 
