@@ -129,7 +129,7 @@ pub struct Collapse {
     pub think: f64,
     /// Cycles of the section itself.
     pub section: f64,
-    /// By CPUs in the lock: cycles from owner to owner, measured with CPUs that do nothing else.
+    /// By CPUs in the lock: cycles from owner to owner, measured with CPUs that keep it busy.
     pub hand_off: Line,
     /// CPUs, and how many of them compute outside of the lock on average, measured.
     pub measured: Vec<(f64, f64)>,
@@ -142,6 +142,9 @@ const SECTION_CYCLES: u32 = 400;
 /// Share of the section in all that a CPU does: 2 %.
 const THINK_CYCLES: u32 = SECTION_CYCLES * 50;
 
+/// Cycles for which CPUs think that keep a lock busy.
+const SHORT_THINK_CYCLES: u32 = 2_000;
+
 impl Collapse {
     /// Measures the collapse on a machine of `preset` with each of these numbers of CPUs, spread
     /// evenly over it.
@@ -150,11 +153,7 @@ impl Collapse {
         let per_loop = loop_cycles(preset);
         let (think, section) =
             ((THINK_CYCLES / per_loop) as i32, (SECTION_CYCLES / per_loop) as i32);
-        let counts = (2..=preset.cores).filter(|n| n % 4 == 0 || *n == 2);
-        let saturated = counts
-            .map(|n| (f64::from(n), 1.0 / rate(preset, spread(preset, n), 0, section, 1_000_000)));
-        let hand_off =
-            Line::fit("Ticket lock, section included".to_owned(), "per CPU", saturated.collect());
+        let hand_off = under_load(preset, section);
         // What one CPU does besides thinking: it is measured alone, without thinking.
         let alone = 1.0 / rate(preset, 1, 0, section, 500_000);
         let cycle = 1.0 / rate(preset, 1, think, section, 8_000_000);
@@ -179,6 +178,20 @@ impl Collapse {
     pub fn knees(&self) -> (f64, f64) {
         (peak(&self.measured), peak(&self.model))
     }
+}
+
+/// Cycles from owner to owner by the number of CPUs in the lock, owner included. The CPUs think a
+/// little: one that takes a ticket right after its own release would spare the others the second
+/// loss of the line. Those that think are not in the lock (Little's law).
+fn under_load(preset: &MachineSpec, section: i32) -> Line {
+    let pause = SHORT_THINK_CYCLES / loop_cycles(preset);
+    let thinking = f64::from(SHORT_THINK_CYCLES);
+    let counts = (2..=preset.cores / 4).map(|n| 4 * n);
+    let point = |n| {
+        let rate = rate(preset, spread(preset, n), pause as i32, section, 1_000_000);
+        (f64::from(n) - rate * thinking, 1.0 / rate)
+    };
+    Line::fit("Ticket lock, section included".to_owned(), "per CPU", counts.map(point).collect())
 }
 
 fn peak(curve: &[(f64, f64)]) -> f64 {
