@@ -2,7 +2,7 @@
 
 use crate::core::msr;
 use crate::core::regs::Registers;
-use crate::core::translate::{Purpose, Target, translate};
+use crate::core::translate::{Purpose, Target, is_canonical, translate};
 use crate::core::{DeviceRead, NO_LINE, Note, Run, Unit, Wait};
 use crate::event::{Event, StopCause, Want};
 use crate::exec::{Access, Bus, Exception, Size, Stall};
@@ -226,6 +226,24 @@ impl CoreBus<'_> {
         translate(self.spec.translation, addr, regs.cpl() == 3, purpose).map_err(Stall::Fault)
     }
 
+    /// Like [`CoreBus::target`] for an access of several bytes: one that leaves the canonical half
+    /// is not canonical.
+    #[inline]
+    fn target_of(
+        &self,
+        regs: &Registers,
+        addr: u64,
+        bytes: u64,
+        purpose: Purpose,
+    ) -> Access<Target> {
+        self.target(regs, addr, purpose).map_err(|stall| match stall {
+            Stall::Fault(_) if !is_canonical(addr.wrapping_add(bytes - 1)) => {
+                Stall::Fault(Exception::GeneralProtection(0))
+            }
+            other => other,
+        })
+    }
+
     #[inline]
     fn load_as(
         &mut self,
@@ -235,7 +253,7 @@ impl CoreBus<'_> {
         purpose: Purpose,
     ) -> Access<u64> {
         let bytes = size as u64;
-        match self.target(regs, addr, purpose)? {
+        match self.target_of(regs, addr, bytes, purpose)? {
             Target::Ram(addr) if crosses_line(addr, bytes) => self.read_split(addr, bytes),
             Target::Ram(addr) => self.read_ram(addr, bytes),
             Target::Device(addr) => self.read_device(addr, bytes),
@@ -423,8 +441,8 @@ impl CoreBus<'_> {
         Ok(())
     }
 
-    fn ram_target(&self, regs: &Registers, addr: u64, purpose: Purpose) -> Access<PhysAddr> {
-        match self.target(regs, addr, purpose)? {
+    fn ram_target(&self, regs: &Registers, addr: u64, bytes: u8) -> Access<PhysAddr> {
+        match self.target_of(regs, addr, bytes.into(), Purpose::Write)? {
             Target::Ram(addr) => Ok(addr),
             // Locked accesses to device memory are not modelled.
             Target::Device(_) | Target::Apic(_) => Err(Stall::Unimplemented),
@@ -446,7 +464,7 @@ impl Bus for CoreBus<'_> {
     #[inline]
     fn store(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
         let bytes = size as u64;
-        match self.target(regs, addr, Purpose::Write)? {
+        match self.target_of(regs, addr, bytes, Purpose::Write)? {
             Target::Ram(addr) => self.store_ram(addr, bytes, value),
             Target::Device(addr) => self.write_device(addr, bytes, value),
             Target::Apic(offset) => {
@@ -474,7 +492,7 @@ impl Bus for CoreBus<'_> {
     }
 
     fn locked_read(&mut self, regs: &Registers, addr: u64, bytes: u8) -> Access<u128> {
-        let addr = self.ram_target(regs, addr, Purpose::Write)?;
+        let addr = self.ram_target(regs, addr, bytes)?;
         self.drain()?;
         match Self::lines_of(addr, u64::from(bytes)) {
             (line, None) => self.own_one(line)?,

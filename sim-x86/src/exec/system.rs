@@ -173,8 +173,9 @@ fn iret<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<Flow> {
     require(regs.rflags & flags::NT == 0)?;
     bus.drain()?;
     let mut frame = [0; 5];
-    for (slot, word) in frame.iter_mut().enumerate() {
-        *word = peek_value(regs, bus, op.size, slot as u64 * op.size as u64)?;
+    // Intel's cores read the flags first, which a fault shows.
+    for slot in [2, 0, 1, 3, 4] {
+        frame[slot] = peek_value(regs, bus, op.size, slot as u64 * op.size as u64)?;
     }
     let [rip, cs, image, rsp, ss] = frame;
     let (cs, ss, cpl) = (cs as u16, ss as u16, regs.cpl());

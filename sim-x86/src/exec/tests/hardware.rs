@@ -65,8 +65,8 @@ fn only_base_registers_choose_the_stack_segment() {
     let stack = Stall::Fault(Exception::StackFault(0));
     bytes(&[0x36, 0x8b, 0x03]).with(&[(RBX, 1 << 63)]).fails(GP0);
     bytes(&[0x3e, 0x8b, 0x45, 0]).with(&[(RBP, 1 << 63)]).fails(stack);
-    let mut gs = bytes(&[0x65, 0x8b, 0x45, 0]).with(&[(RBP, 1 << 63)]);
-    assert_eq!(gs.step(), Err(GP0));
+    let mut other = bytes(&[0x65, 0x8b, 0x45, 0]).with(&[(RBP, 1 << 63)]);
+    assert_eq!(other.step(), Err(GP0));
 }
 
 #[test]
@@ -91,4 +91,9 @@ fn a_call_faults_at_its_push_before_its_target() {
     let call = |top| bytes(&[0xff, 0xd2]).with(&[(RDX, 1 << 63), (RSP, top)]);
     call(0x20).fails(page_fault(0x18, 2));
     call(DATA + 0x100).fails(GP0);
+}
+
+#[test]
+fn iret_reads_the_flags_first() {
+    bytes(&[0x48, 0xcf]).with(&[(RSP, 0x20)]).fails(page_fault(0x30, 0));
 }
