@@ -8,7 +8,7 @@ use sim_x86::spec::Translation;
 use sim_x86::{Machine, Speed, Start, Stop};
 
 /// Longer than any image takes.
-const CYCLES: u64 = 1_000_000_000;
+const CYCLES: u64 = 400_000_000;
 
 /// Runs `image` to its end: memory from [`at::LOG`] to [`at::END`].
 ///
