@@ -249,24 +249,6 @@ impl CoreBus<'_> {
         target.map_err(fault)
     }
 
-    /// Like [`CoreBus::target`] for an access of several bytes: one that leaves the canonical half
-    /// is not canonical.
-    #[inline]
-    fn target_of(
-        &self,
-        regs: &Registers,
-        addr: u64,
-        bytes: u64,
-        purpose: Purpose,
-    ) -> Access<Target> {
-        self.target(regs, addr, purpose).map_err(|stall| match stall {
-            Stall::Fault(_) if !is_canonical(addr.wrapping_add(bytes - 1)) => {
-                Stall::Fault(Exception::GeneralProtection(0))
-            }
-            other => other,
-        })
-    }
-
     #[inline]
     fn load_as(
         &mut self,
@@ -276,7 +258,7 @@ impl CoreBus<'_> {
         purpose: Purpose,
     ) -> Access<u64> {
         let bytes = size as u64;
-        match self.target_of(regs, addr, bytes, purpose)? {
+        match self.target(regs, addr, bytes, purpose)? {
             Target::Ram(addr) if crosses_line(addr, bytes) => self.read_split(addr, bytes),
             Target::Ram(addr) => self.read_ram(addr, bytes),
             Target::Device(addr) => self.read_device(addr, bytes),
@@ -466,7 +448,7 @@ impl CoreBus<'_> {
     }
 
     fn ram_target(&self, regs: &Registers, addr: u64, bytes: u8) -> Access<PhysAddr> {
-        match self.target_of(regs, addr, bytes.into(), Purpose::Write)? {
+        match self.target(regs, addr, bytes.into(), Purpose::Write)? {
             Target::Ram(addr) => Ok(addr),
             // Locked accesses to device memory are not modelled.
             Target::Device(_) | Target::Apic(_) => Err(Stall::Unimplemented),
@@ -488,7 +470,7 @@ impl Bus for CoreBus<'_> {
     #[inline]
     fn store(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
         let bytes = size as u64;
-        match self.target_of(regs, addr, bytes, Purpose::Write)? {
+        match self.target(regs, addr, bytes, Purpose::Write)? {
             Target::Ram(addr) => self.store_ram(addr, bytes, value),
             Target::Device(addr) => self.write_device(addr, bytes, value),
             Target::Apic(offset) => {

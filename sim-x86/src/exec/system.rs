@@ -142,7 +142,7 @@ fn syscall(regs: &mut Registers, op: &Op) -> Access<Flow> {
     regs.sel.cs = selector;
     regs.sel.ss = selector.wrapping_add(8);
     regs.rip = regs.sys.lstar;
-    Ok(Flow::Ring)
+    Ok(Flow::Taken)
 }
 
 /// SYSRET to 64-bit code (SDM vol. 2B).
@@ -164,7 +164,7 @@ fn sysret(regs: &mut Registers) -> Access<Flow> {
     regs.sel.cs = selector.wrapping_add(16) | 3;
     regs.sel.ss = selector.wrapping_add(8) | 3;
     regs.rip = target;
-    Ok(Flow::Ring)
+    Ok(Flow::Taken)
 }
 
 /// IRET in 64-bit mode (SDM vol. 2A): always pops five words. Descriptors are not read: the new
@@ -184,7 +184,6 @@ fn iret<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<Flow> {
     if ring < cpl || !matches!(ring, 0 | 3) {
         return Err(Stall::Fault(Exception::GeneralProtection(cs & !3)));
     }
-    let (ss, rsp) = (word(4)? as u16, word(3)?);
     if ss & !3 == 0 {
         require(ring != 3 && ss & 3 == cs & 3)?;
     } else if ss & 3 != cs & 3 {
