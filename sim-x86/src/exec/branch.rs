@@ -105,11 +105,11 @@ pub(super) fn retf<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access
     }
     let stack = peek_value(regs, bus, op.size, 2 * word + op.imm)?;
     let ss = peek_value(regs, bus, op.size, 3 * word + op.imm)? as u16;
-    let flow = go(regs, target)?;
+    go(regs, target)?;
     regs.sel.cs = cs;
     regs.sel.ss = ss;
     regs.gpr[crate::core::regs::gpr::RSP] = stack.wrapping_add(op.imm);
-    Ok(flow)
+    Ok(Flow::Ring)
 }
 
 /// LOOP, LOOPE, LOOPNE. Flags: none.

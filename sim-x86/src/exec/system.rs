@@ -142,7 +142,7 @@ fn syscall(regs: &mut Registers, op: &Op) -> Access<Flow> {
     regs.sel.cs = selector;
     regs.sel.ss = selector.wrapping_add(8);
     regs.rip = regs.sys.lstar;
-    Ok(Flow::Taken)
+    Ok(Flow::Ring)
 }
 
 /// SYSRET to 64-bit code (SDM vol. 2B).
@@ -164,7 +164,7 @@ fn sysret(regs: &mut Registers) -> Access<Flow> {
     regs.sel.cs = selector.wrapping_add(16) | 3;
     regs.sel.ss = selector.wrapping_add(8) | 3;
     regs.rip = target;
-    Ok(Flow::Taken)
+    Ok(Flow::Ring)
 }
 
 /// IRET in 64-bit mode (SDM vol. 2A): always pops five words. Descriptors are not read: the new

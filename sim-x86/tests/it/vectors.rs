@@ -31,6 +31,7 @@ fn execute(case: &Case) -> Outcome {
     regs.sel.ss = USER_SS;
     regs.sys.cr0 = 0x8005_0033;
     regs.sys.cr4 = 0x6f8;
+    regs.sys.efer = 0xd01;
     let mut bus = FlatBus { base: DATA, memory: case.memory.clone(), ..FlatBus::default() };
     let end = match bus.run(&mut regs, case.start, &case.code, &westmere_ep().costs, 20_000) {
         FlatEnd::Left => End::Ran,
