@@ -128,6 +128,7 @@ pub(super) fn images() -> Vec<Image> {
             k.a.xor(edx, edx)?;
             k.a.wrmsr()?;
             k.delay()?;
+            k.a.mov(ecx, TSC_DEADLINE)?;
             k.a.rdmsr()?;
             k.result(0, rax)?;
             k.apic_result(1, 0x230)?;

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::core::regs::gpr::{RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP};
-use iced_x86::code_asm::*;
 
 const GP0: Stall = Stall::Fault(Exception::GeneralProtection(0));
 
@@ -22,13 +21,13 @@ fn enter_probes_the_new_top_of_the_stack_last() {
 #[test]
 fn enter_reads_what_it_has_just_pushed() {
     let words = |done: &Bench| [0x7f8, 0x7f0, 0x7e8, 0x7e0].map(|at| done.word(at));
-    let rbp = DATA + 0x800;
-    let done = asm(|a| a.enter(0, 3)).with(&[(RBP, rbp)]).run();
-    assert_eq!(words(&done), [rbp, rbp, rbp, DATA + 0x7f8]);
+    let saved = DATA + 0x800;
+    let done = asm(|a| a.enter(0, 3)).with(&[(RBP, saved)]).run();
+    assert_eq!(words(&done), [saved, saved, saved, DATA + 0x7f8]);
     // Two bytes off.
-    let rbp = DATA + 0x7fe;
-    let done = asm(|a| a.enter(0, 3)).with(&[(RBP, rbp)]).run();
-    assert_eq!(words(&done), [rbp, rbp << 16, rbp << 32, DATA + 0x7f8]);
+    let saved = DATA + 0x7fe;
+    let done = asm(|a| a.enter(0, 3)).with(&[(RBP, saved)]).run();
+    assert_eq!(words(&done), [saved, saved << 16, saved << 32, DATA + 0x7f8]);
 }
 
 #[test]
