@@ -6,8 +6,9 @@ use iced_x86::code_asm::*;
 
 pub(super) use super::handler::action;
 
-/// Iterations of a delay loop: long enough for any message to arrive.
-const DELAY: u32 = 60_000;
+/// Iterations of a delay loop: long enough for any message to arrive, and short enough for a KVM
+/// that executes them in software.
+const DELAY: u32 = 3_000;
 
 /// Something that must come out, whoever executes the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
