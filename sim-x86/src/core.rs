@@ -1,13 +1,13 @@
 //! One CPU: its state as data. Behaviour stands in the submodules.
 //!
-//! - [`step`](self::step): the instruction loop
-//! - [`bus`](self::bus): what an instruction asks of the world
-//! - [`interrupt`](self::interrupt): recognition and delivery of interrupts and exceptions
-//! - [`spin`](self::spin): exact skipping of loops that only wait
-//! - [`code`](self::code): predecoded instructions
-//! - [`translate`](self::translate): linear to physical addresses
-//! - [`msr`](self::msr): CPUID and constant MSRs
-//! - [`regs`](self::regs): architectural registers
+//! - [`step`]: the instruction loop
+//! - [`bus`]: what an instruction asks of the world
+//! - [`interrupt`]: recognition and delivery of interrupts and exceptions
+//! - [`spin`]: exact skipping of loops that only wait
+//! - [`code`]: predecoded instructions
+//! - [`translate`]: linear to physical addresses
+//! - [`msr`]: CPUID and constant MSRs
+//! - [`regs`]: architectural registers
 
 pub mod bus;
 pub mod code;

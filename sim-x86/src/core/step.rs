@@ -1,6 +1,6 @@
 //! HOT: the instruction loop of one core.
 //!
-//! [`straight`] is the loop proper: it runs decoded instructions from L1I as long as nothing but
+//! `straight` is the loop proper: it runs decoded instructions from L1I as long as nothing but
 //! instructions happens. Per instruction: one comparison with the horizon, one with the oldest
 //! buffered store, one with the current code line, the lookup in the predecoded page, the
 //! execution, and the clock. Whatever else there is to do (another page, a miss, an interrupt, a
@@ -110,7 +110,7 @@ impl Parts<'_> {
     }
 }
 
-/// Why [`straight`] returned.
+/// Why `straight` returned.
 #[derive(Debug)]
 enum Exit {
     /// The horizon, an interrupt to look at, or single-stepping.
@@ -250,7 +250,7 @@ impl Unit {
 }
 
 impl Core {
-    /// Executes one instruction that [`straight`] left: one whose code has to be brought first, one
+    /// Executes one instruction that `straight` left: one whose code has to be brought first, one
     /// that crosses a line, one that devices watch, or one under the trap flag.
     fn single(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
         let rip = self.regs.rip;
