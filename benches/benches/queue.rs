@@ -56,7 +56,7 @@ fn wheel(c: &mut Criterion) {
             b.iter(|| {
                 let Reverse((at, _, event)) = heap.pop().expect("events are pending");
                 sequence += 1;
-                let order = event[0] % u64::from(SOURCES) << 48 | sequence;
+                let order = (event[0] % u64::from(SOURCES)) << 48 | sequence;
                 heap.push(Reverse((at + distances.next(), order, event)));
                 black_box(at)
             });

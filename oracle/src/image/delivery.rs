@@ -37,7 +37,7 @@ fn exceptions() -> Vec<Image> {
             Ok(())
         }),
         faulting("invalid-opcode", |k| {
-            k.attempt(|a| a.ud2())?;
+            k.attempt(CodeAssembler::ud2)?;
             k.attempt(|a| a.db(&[0xce]))?;
             k.attempt(|a| a.db(&[0xf0, 0x01, 0xc0]))?;
             k.attempt(|a| a.db(&[0x0f, 0x20, 0xc8]))?;
@@ -119,7 +119,7 @@ fn addresses() -> Vec<Image> {
             k.a.mov(rbp, 1_u64 << 63)?;
             k.attempt(|a| a.mov(rcx, qword_ptr(rbp)))?;
             k.attempt(|a| a.mov(rcx, qword_ptr(rbp).ds()))?;
-            k.attempt(|a| a.leave())?;
+            k.attempt(CodeAssembler::leave)?;
             k.expect_vectors(&[12, 12, 12]);
             Ok(())
         }),
@@ -242,7 +242,7 @@ fn software() -> Vec<Image> {
                 a.rdmsr()
             })?;
             k.gate(6, 0, 0, 0xe, false);
-            k.attempt(|a| a.ud2())?;
+            k.attempt(CodeAssembler::ud2)?;
             k.gate(14, 0, 0, 0xe, false);
             k.attempt(|a| {
                 a.mov(rcx, at::UNMAPPED)?;

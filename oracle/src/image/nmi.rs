@@ -114,7 +114,7 @@ pub(super) fn images() -> Vec<Image> {
             k.on(2, action::ANY_PLACE, 0);
             k.send_to(0, NMI)?;
             k.delay()?;
-            k.attempt(|a| a.ud2())?;
+            k.attempt(CodeAssembler::ud2)?;
             k.expect_vectors(&[2, 6]);
             Ok(())
         }),

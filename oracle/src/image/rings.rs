@@ -69,7 +69,7 @@ fn interrupts() -> Vec<Image> {
             k.on(13, action::RESUME, 0);
             k.in_ring3(2, |k| {
                 k.attempt(|a| a.int(0x40))?;
-                k.attempt(|a| a.int3())?;
+                k.attempt(CodeAssembler::int3)?;
                 k.attempt(|a| a.int(14))?;
                 k.a.int(4)
             })?;
@@ -140,21 +140,21 @@ fn privileges() -> Vec<Image> {
     }
     vec![
         user("ring3-privileged", 2, |k| {
-            k.attempt(|a| a.cli())?;
-            k.attempt(|a| a.sti())?;
-            k.attempt(|a| a.hlt())?;
+            k.attempt(CodeAssembler::cli)?;
+            k.attempt(CodeAssembler::sti)?;
+            k.attempt(CodeAssembler::hlt)?;
             k.attempt(|a| a.in_(al, 0x80_u32))?;
             k.attempt(|a| a.mov(rcx, cr0))?;
             k.attempt(|a| a.mov(cr8, rcx))?;
             k.attempt(|a| a.mov(rcx, dr7))?;
-            k.attempt(|a| a.rdmsr())?;
-            k.attempt(|a| a.wrmsr())?;
-            k.attempt(|a| a.swapgs())?;
+            k.attempt(CodeAssembler::rdmsr)?;
+            k.attempt(CodeAssembler::wrmsr)?;
+            k.attempt(CodeAssembler::swapgs)?;
             k.attempt(|a| a.lgdt(ptr(at::TABLE_REGISTERS)))?;
             k.attempt(|a| a.invlpg(ptr(at::SCRATCH)))?;
-            k.attempt(|a| a.clts())?;
-            k.attempt(|a| a.sysretq())?;
-            k.attempt(|a| a.wbinvd())?;
+            k.attempt(CodeAssembler::clts)?;
+            k.attempt(CodeAssembler::sysretq)?;
+            k.attempt(CodeAssembler::wbinvd)?;
             k.expect_vectors(&[13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 0x80]);
             Ok(())
         }),
@@ -189,9 +189,9 @@ fn privileges() -> Vec<Image> {
             Ok(())
         }),
         user("ring3-iopl", 0x3002, |k| {
-            k.attempt(|a| a.sti())?;
+            k.attempt(CodeAssembler::sti)?;
             flags_result(k, 0)?;
-            k.attempt(|a| a.cli())?;
+            k.attempt(CodeAssembler::cli)?;
             flags_result(k, 1)?;
             k.expect_result(0, 0x3202);
             k.expect_result(1, 0x3002);
@@ -280,8 +280,8 @@ fn calls() -> Vec<Image> {
             k.a.rdmsr()?;
             k.a.and(eax, !1)?;
             k.a.wrmsr()?;
-            k.attempt(|a| a.syscall())?;
-            k.attempt(|a| a.sysretq())?;
+            k.attempt(CodeAssembler::syscall)?;
+            k.attempt(CodeAssembler::sysretq)?;
             k.expect_vectors(&[6, 6]);
             Ok(())
         }),

@@ -6,7 +6,7 @@ use super::{Line, Row, published};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use sim_x86::ids::CoreId;
-use sim_x86::spec::{DISTANCES, MachineSpec};
+use sim_x86::spec::MachineSpec;
 
 /// When the handler began; and by CPU, one line each, how often it has.
 const BEGAN: u64 = RESULT + 128;
@@ -127,11 +127,10 @@ pub(super) fn by_targets(preset: &MachineSpec) -> Vec<Line> {
 pub(super) fn single(preset: &MachineSpec) -> Vec<Row> {
     let i = &preset.interrupts;
     let mut rows = Vec::new();
-    for distance in 0..DISTANCES {
+    for (distance, name) in DISTANCE.into_iter().enumerate() {
         let at = |&core: &u16| preset.topology.core_distance(CoreId(0), CoreId(core)) == distance;
         let Some(to) = (1..preset.cores as u16).find(at) else { continue };
         let stated = i.ipi[distance] + i.entry;
-        let name = DISTANCE[distance];
         rows.push(row(preset, &format!("IPI, {name}"), ipi(preset, to, VECTOR), stated));
         let nmi = ipi(preset, to, NMI);
         rows.push(row(preset, &format!("NMI by IPI, {name}"), nmi, stated));

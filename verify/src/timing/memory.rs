@@ -82,16 +82,12 @@ pub(super) fn levels(preset: &MachineSpec) -> Vec<Row> {
         ),
     ];
     let dies = preset.cores.div_ceil(preset.topology.cores_per_die) as usize;
-    for distance in 0..DISTANCES {
+    for (distance, far) in DISTANCE.into_iter().enumerate() {
         // Pages are interleaved over the dies.
         let node = (0..dies).find(|&die| preset.topology.distance(0, die) == distance);
         let Some(node) = node else { continue };
         let here = |n: u64| 0x100_0000 + 4096 * (n * dies as u64 + node as u64) + 64 * n;
-        let name = if distance == 0 {
-            "local DRAM".to_owned()
-        } else {
-            format!("DRAM, {}", DISTANCE[distance])
-        };
+        let name = if distance == 0 { "local DRAM".to_owned() } else { format!("DRAM, {far}") };
         let measured = chase(preset, 64, 1, here);
         rows.push(row(&name, measured, memory.load.memory[distance]));
     }
