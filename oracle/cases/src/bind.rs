@@ -382,6 +382,10 @@ fn far_frame(case: &mut Case, instruction: &Instruction, random: &mut Random) {
         u64::from(ss),
     ];
     let stack = case.gpr[RSP];
+    // Of a selector's slot only two bytes are read: they may be there where the slot is not.
+    for (n, selector) in [(1, cs), (4, ss)] {
+        poke(case, stack.wrapping_add(n * bytes as u64), 2, u64::from(selector));
+    }
     for (n, word) in (0..).zip(words) {
         poke(case, stack.wrapping_add(n * bytes as u64), bytes, word);
     }

@@ -89,8 +89,8 @@ pub(super) fn ret<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<
 /// read: any selector that is not null and not of an inner ring is taken for 64-bit code.
 pub(super) fn retf<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<Flow> {
     let word = op.size as u64;
-    // Intel's cores read the selector first.
-    let cs = peek_value(regs, bus, op.size, word)? as u16;
+    // Intel's cores read the selector first, and of its slot only the selector.
+    let cs = peek_value(regs, bus, Size::B2, word)? as u16;
     let target = peek_value(regs, bus, op.size, 0)?;
     let (ring, cpl) = (cs & 3, u16::from(regs.cpl()));
     require(cs & !3 != 0)?;
@@ -104,7 +104,7 @@ pub(super) fn retf<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access
         return Ok(flow);
     }
     let stack = peek_value(regs, bus, op.size, 2 * word + op.imm)?;
-    let ss = peek_value(regs, bus, op.size, 3 * word + op.imm)? as u16;
+    let ss = peek_value(regs, bus, Size::B2, 3 * word + op.imm)? as u16;
     go(regs, target)?;
     regs.sel.cs = cs;
     regs.sel.ss = ss;

@@ -172,18 +172,15 @@ fn sysret(regs: &mut Registers) -> Access<Flow> {
 fn iret<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<Flow> {
     require(regs.rflags & flags::NT == 0)?;
     bus.drain()?;
-    let mut frame = [0; 5];
-    // Intel's cores read the flags first, which a fault shows.
-    for slot in [2, 0, 1, 3, 4] {
-        frame[slot] = peek_value(regs, bus, op.size, slot as u64 * op.size as u64)?;
-    }
-    let [rip, cs, image, rsp, ss] = frame;
-    let (cs, ss, cpl) = (cs as u16, ss as u16, regs.cpl());
-    let ring = (cs & 3) as u8;
+    // The order in which Intel's cores read the frame shows in which of two faults is raised.
+    let mut word = |slot| peek_value(regs, bus, op.size, slot * op.size as u64);
+    let (image, cs, rip) = (word(2)?, word(1)? as u16, word(0)?);
+    let (ring, cpl) = ((cs & 3) as u8, regs.cpl());
     require(cs & !3 != 0)?;
     if ring < cpl || !matches!(ring, 0 | 3) {
         return Err(Stall::Fault(Exception::GeneralProtection(cs & !3)));
     }
+    let (ss, rsp) = (word(4)? as u16, word(3)?);
     if ss & !3 == 0 {
         require(ring != 3 && ss & 3 == cs & 3)?;
     } else if ss & 3 != cs & 3 {

@@ -63,7 +63,10 @@ fn agrees(generator: &mut Generator, record: &Delta) -> bool {
     let found = execute(case);
     if found != expected {
         let state = format!("{:x?} rflags {:x}", case.gpr, case.rflags);
-        println!("{}\n{state}\n{:x?}", case.disassembly().join("\n"), record);
+        #[allow(clippy::print_stdout, reason = "what is wrong must be seen")]
+        {
+            println!("{}\n{state}\n{record:x?}", case.disassembly().join("\n"));
+        }
     }
     found == expected
 }
