@@ -14,7 +14,7 @@ const FANOUT: usize = 64;
 /// A value that is either this array's own or shared with clones.
 ///
 /// `Arc::make_mut` would do without the distinction, but costs two atomic operations for each
-/// store of the machine: about a tenth of the time of kernel-like code.
+/// store of the machine.
 enum Piece<X> {
     Own(Box<X>),
     Shared(Arc<X>),

@@ -264,13 +264,12 @@ impl<E: Copy> EventQueue<E> {
     /// Takes the earliest event.
     #[inline]
     pub fn pop(&mut self) -> Option<(Cycle, E)> {
-        let far = self.far.peek().map_or(Cycle::NEVER, |entry| entry.at);
+        if self.is_empty() {
+            return None;
+        }
         if self.near.current.is_empty() {
             // An event from before the last one (a late one) leaves the wheel where it is.
-            let first = self.near.first_at().min(far).max(self.near.base);
-            if first != Cycle::NEVER {
-                self.near.turn_to(first);
-            }
+            self.near.turn_to(self.horizon.max(self.near.base));
         }
         let near_first = match (self.near.current.last(), self.far.peek()) {
             (near, None) => near.is_some(),
