@@ -1,5 +1,6 @@
 //! Tiles: all values for which a run takes the same course.
 
+use crate::diagnosis::FindingKind;
 use crate::sweep::SweepError;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,22 @@ pub struct Verdict {
     pub lock_word: Option<u32>,
     /// Kind of what lies under the finding, if that is something else.
     pub cause: Option<String>,
+}
+
+impl Verdict {
+    /// The finding with its lock word and its CPU: `hard-lockup 0x00010001 on CPU 18`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let word = self.lock_word.map(|word| format!(" {word:#010x}")).unwrap_or_default();
+        let cpu = self.cpu.map(|cpu| format!(" on CPU {cpu}")).unwrap_or_default();
+        format!("{}{word}{cpu}", self.finding)
+    }
+
+    /// True if nothing went wrong.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.finding == FindingKind::Ok.name()
+    }
 }
 
 /// One side of an ordered pair of accesses.
