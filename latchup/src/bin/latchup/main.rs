@@ -5,6 +5,7 @@ mod check;
 mod fail;
 mod input;
 mod litmus;
+mod merge;
 mod out_dir;
 mod pictures;
 mod plot;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => run::run(args, &mut screen),
         Command::Sweep(args) => sweep::sweep(args, &mut screen),
+        Command::Merge(args) => merge::merge(args, &mut screen),
         Command::Test(args) => test::test(args, &mut screen),
         Command::Check(args) => check::check(args, &mut screen),
         Command::Plot(args) => plot::plot(args, &mut screen),
