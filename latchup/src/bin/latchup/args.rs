@@ -34,7 +34,7 @@ Both ends belong to the range. Durations have units (cy, ns, us, ms, s), plain n
 Every cycle or number of the range is decided as if it had been run alone. The folder gets:
   windows.csv   lo,hi,finding,cpu,lock_word,cause,witness: durations in cycles
   windows.json  the same with edges, pairs of accesses and commands that show them
-  windows.svg   the outcomes over the parameter
+  windows.svg   the outcomes over the parameter; windows.parquet with --parquet
   regions.csv, map.json, map.svg  in their place, if two parameters are swept
   odds.json     with --odds; judge.json with --judge
   work.json     what was spent; plan.json what is swept; tiles.jsonl every run as it ends
@@ -307,6 +307,10 @@ pub(crate) struct SweepArgs {
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) plan: Option<u64>,
 
+    /// Write the table of windows or regions as Apache Parquet, too.
+    #[arg(long)]
+    pub(crate) parquet: bool,
+
     /// Distribution of the swept time, as scenarios write it: Constant, Uniform, Normal, LogNormal,
     /// or csv:FILE (csv:FILE#COLUMN) with measured latencies.
     #[arg(long, value_name = "DIST")]
@@ -351,6 +355,10 @@ pub(crate) struct MergeArgs {
     /// Folder of the whole; the first DIR if left out.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+
+    /// Write the table of windows or regions as Apache Parquet, too.
+    #[arg(long)]
+    pub(crate) parquet: bool,
 }
 
 /// How a sampled value is decided.
@@ -465,7 +473,7 @@ impl SweepArgs {
     /// True if something is asked for that only exact windows can give.
     pub(crate) fn only_exact(&self) -> bool {
         let judged = self.judge || self.judge_random.is_some() || self.judge_edges.is_some();
-        judged || self.shard.is_some() || self.plan.is_some() || self.odds.is_some()
+        judged || self.shard.is_some() || self.plan.is_some() || self.odds.is_some() || self.parquet
     }
 }
 

@@ -7,6 +7,7 @@ mod input;
 mod litmus;
 mod merge;
 mod out_dir;
+mod parquet;
 mod pictures;
 mod plot;
 mod run;

@@ -6,7 +6,8 @@ use crate::out_dir::OutDir;
 use crate::screen::Screen;
 use crate::sweep::{self, Plan, Tiles, Work};
 use crate::{AS_EXPECTED, Outcome};
-use scenarios::windows::{Area, Cover};
+use scenarios::windows::{Area, Cover, Tile};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,33 +22,43 @@ pub(crate) fn merge(args: &MergeArgs, screen: &mut Screen) -> Outcome {
     let mut parts = parts(&args.folders)?;
     parts.sort_by_key(|part| part.area.first);
     let plan = whole(&parts)?;
-    let out = args.out.as_deref().or_else(|| args.folders.first().map(PathBuf::as_path));
-    let dir = OutDir::prepare(out.unwrap_or(Path::new(".")))?;
-    let mut cover = Cover::new(plan.whole())?;
-    let mut tiles = Tiles::open(&dir, &plan)?;
-    let fresh = tiles.known.is_empty();
-    for tile in std::mem::take(&mut tiles.known) {
-        cover.add(&tile)?;
-    }
-    let mut run_cycles = None;
+    let (mut found, mut run_cycles) = (Vec::new(), None);
     for part in &parts {
-        let (known, work) = sweep::finished(&part.folder, part.area)?;
-        for tile in known {
-            // Merged before: the tiles are there already.
-            if fresh {
-                tiles.push(&tile)?;
-                cover.add(&tile)?;
-            }
-        }
+        let (tiles, work) = sweep::finished(&part.folder, part.area)?;
+        found.extend(tiles);
         run_cycles.get_or_insert(work.run_cycles);
     }
+    let out = args.out.as_deref().or_else(|| args.folders.first().map(PathBuf::as_path));
+    let dir = OutDir::prepare(out.unwrap_or(Path::new(".")))?;
+    let cover = collect(&dir, &plan, &found)?;
     let (runs, cycles) = cover.work();
     let run_cycles = run_cycles.unwrap_or(0);
     let work = Work { runs, cycles, points: plan.whole().points(), run_cycles };
     let found = sweep::write(&dir, &plan, &cover, &work)?;
+    if args.parquet {
+        found.write_parquet(&dir)?;
+    }
     sweep::tell(&plan, &found, &work, &dir, screen)?;
     screen.flush()?;
     Ok(AS_EXPECTED)
+}
+
+/// Writes the tiles to `dir`, but for those that an earlier merge has written, and adds them up.
+fn collect(dir: &OutDir, plan: &Plan, found: &[Tile]) -> Result<Cover, Failure> {
+    let mut cover = Cover::new(plan.whole())?;
+    let mut tiles = Tiles::open(dir, plan)?;
+    let mut known = BTreeSet::new();
+    for tile in std::mem::take(&mut tiles.known) {
+        cover.add(&tile)?;
+        known.insert(tile.at);
+    }
+    for tile in found {
+        if known.insert(tile.at) {
+            cover.add(tile)?;
+            tiles.push(tile)?;
+        }
+    }
+    Ok(cover)
 }
 
 /// The shards in these folders, or in folders right in them.
@@ -58,6 +69,7 @@ fn parts(folders: &[PathBuf]) -> Result<Vec<Part>, Failure> {
         for entry in fs::read_dir(folder).map_err(Failure::read(folder))? {
             inner.push(entry.map_err(Failure::read(folder))?.path());
         }
+        inner.retain(|path| path.is_dir());
         inner.sort();
         inner.insert(0, folder.clone());
         let count = parts.len();

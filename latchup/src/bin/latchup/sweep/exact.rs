@@ -44,6 +44,9 @@ pub(super) fn sweep(args: &SweepArgs, written: Vec<Written>, screen: &mut Screen
     let cover = cover(&dir, &plan, area, &*decider, &pool, screen)?;
     let work = work(&cover, &subject, area)?;
     let found = results::write(&dir, &plan, &cover, &work)?;
+    if args.parquet {
+        found.write_parquet(&dir)?;
+    }
     table::tell(&plan, &found, &work, &dir, screen)?;
     if let (Some(law), Found::Windows(windows)) = (&law, &found) {
         let (decider, pool, dir) = (&*decider, &pool, &dir);
@@ -129,8 +132,8 @@ fn cover(
     pool: &ThreadPool,
     screen: &mut Screen,
 ) -> Result<Cover, Failure> {
-    let mut tiles = super::Tiles::open(dir, plan)?;
     let mut cover = Cover::new(area)?;
+    let mut tiles = super::Tiles::open(dir, plan)?;
     for tile in std::mem::take(&mut tiles.known) {
         cover.add(&tile)?;
     }

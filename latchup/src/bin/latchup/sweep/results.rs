@@ -5,7 +5,8 @@ use super::plan::{self, PLAN, Parameter, Plan};
 use super::tiles::{TILES, complete_lines};
 use crate::fail::Failure;
 use crate::out_dir::OutDir;
-use scenarios::windows::{Area, Cover, Map, Region, Side, Table, Tile, Verdict, Window};
+use crate::parquet::{self, Column, Values};
+use scenarios::windows::{Area, Cover, Map, Rectangle, Region, Side, Table, Tile, Verdict, Window};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use viz::{Format, Options, Swept, draw_map, draw_windows};
@@ -20,6 +21,56 @@ pub(crate) enum Found {
     Windows(Table),
     /// Two parameters.
     Map(Map),
+}
+
+impl Found {
+    /// Writes the table as Parquet.
+    pub(crate) fn write_parquet(&self, dir: &OutDir) -> Result<(), Failure> {
+        match self {
+            Found::Windows(table) => {
+                let of = |value: fn(&Window) -> u64| table.windows.iter().map(value).collect();
+                let mut columns = vec![
+                    ("lo", Values::U64(of(|window| window.lo))),
+                    ("hi", Values::U64(of(|window| window.hi))),
+                ];
+                let verdicts = table.windows.iter().map(|window| window.verdict.as_ref());
+                columns.extend(verdict_columns(verdicts));
+                columns.push(("witness", Values::U64(of(Window::witness))));
+                dir.write("windows.parquet", parquet::file(&columns))
+            }
+            Found::Map(map) => {
+                let of = |value: fn(&Rectangle) -> u64| map.rectangles.iter().map(value).collect();
+                let mut columns = vec![
+                    ("lo", Values::U64(of(|rectangle| rectangle.first.0))),
+                    ("hi", Values::U64(of(|rectangle| rectangle.first.1))),
+                    ("second_lo", Values::U64(of(|rectangle| rectangle.second.0))),
+                    ("second_hi", Values::U64(of(|rectangle| rectangle.second.1))),
+                ];
+                let region = |rectangle: &Rectangle| &map.regions[rectangle.region];
+                let verdicts = map.rectangles.iter().map(|r| region(r).verdict.as_ref());
+                columns.extend(verdict_columns(verdicts));
+                columns.push(("region", Values::U64(of(|rectangle| rectangle.region as u64))));
+                dir.write("regions.parquet", parquet::file(&columns))
+            }
+        }
+    }
+}
+
+/// The columns that every table has.
+fn verdict_columns<'a>(verdicts: impl Iterator<Item = Option<&'a Verdict>> + Clone) -> [Column; 4] {
+    let text = |value: fn(&Outcome<'a>) -> Option<&'a str>| {
+        let values = verdicts.clone().map(|verdict| value(&Outcome::new(verdict)));
+        Values::Text(values.map(|text| text.map(str::to_owned)).collect())
+    };
+    let number = |value: fn(&Outcome<'a>) -> Option<u32>| {
+        Values::U32(verdicts.clone().map(|verdict| value(&Outcome::new(verdict))).collect())
+    };
+    [
+        ("finding", text(|outcome| Some(outcome.finding))),
+        ("cpu", number(|outcome| outcome.cpu)),
+        ("lock_word", number(|outcome| outcome.lock_word)),
+        ("cause", text(|outcome| outcome.cause)),
+    ]
 }
 
 /// What was spent: the contents of `work.json`.
