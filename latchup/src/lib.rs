@@ -49,6 +49,7 @@ pub use scenarios::report::Report;
 pub use scenarios::simulation::{NoFiles, RestoreError, RunOptions, Simulation, SimulationError};
 pub use scenarios::sweep::{Grid, Param, Sweep, SweepRun};
 pub use scenarios::symbols::SymbolTable;
+pub use scenarios::windows;
 pub use sim_core::{Cycle, Hertz};
 pub use sim_x86::core::regs::Registers;
 pub use sim_x86::ids::{CoreId, DeviceId, PhysAddr};

@@ -161,8 +161,8 @@ fn gaps_and_overlaps_of_shards_are_refused() {
 fn a_killed_sweep_goes_on_and_ends_with_the_same_bytes() {
     let dir = folder("windows-killed");
     write(&dir, "count.elf", elf(&[count_down(600_000), exit(0)].concat()));
-    let text = "Scenario(title: \"counts down\", machine: (cores: 1), image: \"count.elf\", \
-                until: Exit)";
+    let text = "Scenario(title: \"counts down\", machine: (cores: 1, memory: (l2_hit: 40)), \
+                image: \"count.elf\", until: Exit)";
     write(&dir, "count.ron", text);
     let arguments = |out: &'static str| {
         let param = "machine.memory.l1_hit=1..40";
@@ -177,6 +177,7 @@ fn a_killed_sweep_goes_on_and_ends_with_the_same_bytes() {
     let lines = || std::fs::read_to_string(&tiles).map_or(0, |text| text.lines().count());
     let begun = Instant::now();
     while lines() < 3 && begun.elapsed() < Duration::from_secs(120) {
+        assert_eq!(child.try_wait().expect("it can be asked"), None, "it ended by itself");
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().expect("SIGKILL");
