@@ -239,7 +239,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    pub(super) fn decode(d: &mut Decoder, node: &Node) -> Option<Latency> {
+    pub(crate) fn decode(d: &mut Decoder, node: &Node) -> Option<Latency> {
         const NAMES: [&str; 5] = ["Constant", "Uniform", "Normal", "LogNormal", "Listed"];
         if matches!(node.value, Value::Str(_) | Value::Int(_) | Value::Float(_)) {
             return d.duration(node).map(Latency::Constant);
