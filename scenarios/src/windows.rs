@@ -8,6 +8,7 @@
 
 mod brute;
 mod cover;
+mod forked;
 pub mod judge;
 mod map;
 pub mod monte_carlo;
@@ -18,6 +19,7 @@ pub mod tile;
 
 pub use brute::{Brute, Subject};
 pub use cover::{Area, Cover, CoverError};
+pub use forked::Forked;
 pub use map::{Map, Rectangle, Region};
 pub use table::{Edge, Table, Window};
 pub use tile::{Bound, Decide, Side, Tile, Verdict};

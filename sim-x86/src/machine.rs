@@ -305,12 +305,14 @@ impl Machine {
         self.derived.log.tracker = Some(Box::new(tracker));
     }
 
-    /// The tile of what has happened since [`Machine::track`], if nothing more is to happen:
-    /// looking at the outcome now is part of the run.
-    pub fn tile(&mut self) -> Option<Bounds> {
+    /// The tile of what has happened since [`Machine::track`], which ends here. `timed`: the
+    /// outcome is that of this very cycle; else what has happened decides it, whatever follows.
+    pub fn tile(&mut self, timed: bool) -> Option<Bounds> {
         let now = self.state.now;
         let mut tracker = self.derived.log.tracker.take()?;
-        tracker.look(now, self.state.cores.iter().map(|core| core.unit.run));
+        if timed {
+            tracker.look(now, self.state.cores.iter().map(|core| core.unit.run));
+        }
         Some(tracker.bounds().clone())
     }
 
