@@ -197,9 +197,7 @@ impl Collector {
             let completion = guarded.map(|index| &self.completions[index as usize]);
             let delivered = completion.and_then(CompletionState::delivered);
             let free = lock.holder().is_none() && lock.waiting().next().is_none();
-            delivered.is_some_and(|at| at > self.replied_at)
-                && free
-                && lock.anomalies().is_empty()
+            delivered.is_some_and(|at| at > self.replied_at) && free && lock.anomalies().is_empty()
         };
         self.replies > 0
             && self.pending.is_empty()

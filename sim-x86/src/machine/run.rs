@@ -101,10 +101,13 @@ fn track_probe(core: &Core, tracker: Option<&mut Tracker>, now: Cycle, line: Lin
     let Some(tracker) = tracker else { return };
     let unit = &core.unit;
     let held = (unit.locked_line == line).then_some(unit.locked_until);
+    // Stores that would have left if the line had stayed. One behind a store to a line that has
+    // not come might have left at any time.
+    let owned = unit.caches.state(line).writable();
     let stores = unit.stores.iter().enumerate();
-    let to_line = stores.filter(|(_, store)| store.addr.line() == line);
+    let to_line = stores.filter(|(_, store)| owned && store.addr.line() == line);
     let due: Vec<(usize, Cycle)> =
-        to_line.map(|(index, _)| (index, unit.stores.left_by(index + 1))).collect();
+        to_line.map(|(index, _)| (index, unit.stores.left_by(index + 1).max(now))).collect();
     tracker.probed(unit.id, now, line, held, &due);
 }
 
