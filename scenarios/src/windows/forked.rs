@@ -163,4 +163,8 @@ impl Decide for Forked<'_> {
     fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
         self.fork(at, false).map(|(verdict, ..)| Some(verdict))
     }
+
+    fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError> {
+        self.fork(at, false).map(|(_, _, cycles)| self.shared_cycles() + cycles)
+    }
 }
