@@ -8,6 +8,7 @@
 
 mod brute;
 mod cover;
+mod forked;
 pub mod judge;
 mod map;
 pub mod monte_carlo;
@@ -16,16 +17,27 @@ mod pieces;
 mod table;
 pub mod tile;
 
+use crate::sweep::SweepError;
+
 pub use brute::{Brute, Subject};
 pub use cover::{Area, Cover, CoverError};
+pub use forked::Forked;
 pub use map::{Map, Rectangle, Region};
 pub use table::{Edge, Table, Window};
 pub use tile::{Bound, Decide, Side, Tile, Verdict};
 
-/// What decides the points of a sweep.
-#[must_use]
-pub fn decider(subject: Subject<'_>) -> Box<dyn Decide + '_> {
-    Box::new(Brute(subject))
+/// What decides the points of a sweep that begins at `at`: tracked forks if the parameters are
+/// latencies of devices and a decided outcome is enough, else runs of single points.
+///
+/// # Errors
+/// If the scenario does not take the values, or does not boot.
+pub fn decider(subject: Subject<'_>, at: [u64; 2]) -> Result<Box<dyn Decide + '_>, SweepError> {
+    if subject.options.until_decided
+        && let Some(forked) = Forked::new(subject, at)?
+    {
+        return Ok(Box::new(forked));
+    }
+    Ok(Box::new(Brute(subject)))
 }
 
 #[cfg(test)]

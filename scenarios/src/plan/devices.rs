@@ -124,6 +124,11 @@ impl<'s> Plan<'s> {
             name: device.name.value.clone(),
             regs: PhysAddr(DEVICE_BASE + index as u64 * HBA_STRIDE),
             firmware_latency: latency(&hba.firmware_latency, clock, device.name.span, diags),
+            first_latencies: hba
+                .first_latencies
+                .iter()
+                .map(|time| time.value.cycles(clock))
+                .collect(),
             msi: hba.msi,
             interrupt_latency: hba.interrupt_latency.as_ref().map(|time| time.value.cycles(clock)),
             coalescing_depth: u32::try_from(depth).unwrap_or(u32::MAX),

@@ -82,6 +82,8 @@ pub struct Hba {
     pub vector: Option<Spanned<u64>>,
     /// From the arrival of a request to its reply.
     pub firmware_latency: Latency,
+    /// The same for the first requests, one each.
+    pub first_latencies: Vec<Spanned<Duration>>,
     /// True: message-signalled interrupt.
     pub msi: bool,
     /// Overrides the machine's MSI or INTx latency.
@@ -168,6 +170,9 @@ impl Hba {
             irq_cpu: f.required(d, "irq_cpu", cpu).unwrap_or_default(),
             firmware_latency: f
                 .required(d, "firmware_latency", Latency::decode)
+                .unwrap_or_default(),
+            first_latencies: f
+                .optional(d, "first_latencies", |d, n| d.list(n, "durations", Decoder::duration))
                 .unwrap_or_default(),
             vector: f.optional(d, "vector", vector),
             msi: f.optional(d, "msi", Decoder::bool).is_none_or(|b| b.value),

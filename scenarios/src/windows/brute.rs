@@ -80,4 +80,8 @@ impl Decide for Brute<'_> {
     fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
         self.run(at).map(|(verdict, _)| Some(verdict))
     }
+
+    fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError> {
+        self.run(at).map(|(_, cycles)| cycles)
+    }
 }

@@ -143,6 +143,12 @@ pub trait Decide: Sync {
     /// # Errors
     /// If the scenario does not take the value, or the run breaks off.
     fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError>;
+
+    /// Cycles from boot to outcome of a run of this point alone: what brute force would spend.
+    ///
+    /// # Errors
+    /// If the scenario does not take the value, or the run breaks off.
+    fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError>;
 }
 
 #[cfg(test)]

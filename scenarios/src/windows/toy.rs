@@ -92,6 +92,10 @@ impl Decide for Toy {
         Ok(Tile { at, bounds, verdict: self.judge(at)?, cycles: 10 })
     }
 
+    fn alone(&self, _at: [u64; 2]) -> Result<u64, SweepError> {
+        Ok(10)
+    }
+
     fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
         Ok((!self.undecided.contains(&at)).then(|| verdict(self.beyond(at))))
     }

@@ -14,7 +14,7 @@ use crate::{AS_EXPECTED, NOT_AS_EXPECTED, Outcome};
 use rayon::ThreadPool;
 use scenarios::simulation::RunOptions;
 use scenarios::sweep::Param;
-use scenarios::windows::{Area, Brute, Cover, Decide, Subject, decider};
+use scenarios::windows::{Area, Cover, Decide, Subject, decider};
 use sim_core::Hertz;
 
 pub(super) fn sweep(args: &SweepArgs, written: Vec<Written>, screen: &mut Screen) -> Outcome {
@@ -39,10 +39,10 @@ pub(super) fn sweep(args: &SweepArgs, written: Vec<Written>, screen: &mut Screen
         ));
     };
     let dir = OutDir::prepare(&place(args, &plan))?;
-    let decider = decider(subject);
+    let decider = decider(subject, [area.first.0, area.second.0])?;
     let pool = pool(args.jobs)?;
     let cover = cover(&dir, &plan, area, &*decider, &pool, screen)?;
-    let work = work(&cover, &subject, area)?;
+    let work = work(&cover, &*decider, area)?;
     let found = results::write(&dir, &plan, &cover, &work)?;
     if args.parquet {
         found.write_parquet(&dir)?;
@@ -155,8 +155,8 @@ fn cover(
 }
 
 /// What was spent, and what brute force would take: a run from boot to outcome for each point.
-fn work(cover: &Cover, subject: &Subject<'_>, area: Area) -> Result<Work, Failure> {
+fn work(cover: &Cover, decider: &dyn Decide, area: Area) -> Result<Work, Failure> {
     let (runs, cycles) = cover.work();
-    let (_, run_cycles) = Brute(*subject).run([area.first.0, area.second.0])?;
+    let run_cycles = decider.alone([area.first.0, area.second.0])?;
     Ok(Work { runs, cycles, points: area.points(), run_cycles })
 }
