@@ -344,6 +344,11 @@ pub(crate) struct SweepArgs {
     /// Run every value within WIDTH of an edge alone and compare.
     #[arg(long, value_name = "WIDTH")]
     pub(crate) judge_edges: Option<u64>,
+
+    /// What judges and Monte Carlo run: the whole scenario, from its boot to its outcome; or a fork
+    /// from the first use of the values on, as the windows do: fast, but not independent of them.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = JudgeBy::Run)]
+    pub(crate) judge_by: JudgeBy,
 }
 
 #[derive(Debug, Args)]
@@ -359,6 +364,26 @@ pub(crate) struct MergeArgs {
     /// Write the table of windows or regions as Apache Parquet, too.
     #[arg(long)]
     pub(crate) parquet: bool,
+}
+
+/// What a judge runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum JudgeBy {
+    /// The whole scenario: independent of the windows.
+    Run,
+    /// A fork from the first use of the values on.
+    Fork,
+}
+
+impl JudgeBy {
+    /// What happens to each point, in words.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            JudgeBy::Run => "run alone",
+            JudgeBy::Fork => "forked",
+        }
+    }
 }
 
 /// How a sampled value is decided.

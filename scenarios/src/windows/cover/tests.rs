@@ -95,6 +95,9 @@ fn an_error_ends_it_without_losing_what_is_computed() {
         fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
             self.0.judge(at)
         }
+        fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError> {
+            self.0.alone(at)
+        }
     }
     let failing = Failing(Toy::line(&[10, 20, 30, 800]).reaching(40));
     let (mut cover, mut tiles) = (Cover::new(Area::line(0, 999)).expect("few rows"), 0);

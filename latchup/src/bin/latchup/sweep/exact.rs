@@ -5,7 +5,7 @@ use super::odds::Question;
 use super::plan::{Given, Parameter, Plan};
 use super::results::{Found, Work};
 use super::{Written, digest, folder, odds, progress, results, shard, table, wrong_range};
-use crate::args::SweepArgs;
+use crate::args::{JudgeBy, SweepArgs};
 use crate::fail::Failure;
 use crate::input::{Input, options, pool, reproduce_words};
 use crate::out_dir::OutDir;
@@ -14,7 +14,7 @@ use crate::{AS_EXPECTED, NOT_AS_EXPECTED, Outcome};
 use rayon::ThreadPool;
 use scenarios::simulation::RunOptions;
 use scenarios::sweep::Param;
-use scenarios::windows::{Area, Cover, Decide, Subject, decider};
+use scenarios::windows::{Area, Brute, Cover, Decide, Subject, decider};
 use sim_core::Hertz;
 
 pub(super) fn sweep(args: &SweepArgs, written: Vec<Written>, screen: &mut Screen) -> Outcome {
@@ -48,18 +48,18 @@ pub(super) fn sweep(args: &SweepArgs, written: Vec<Written>, screen: &mut Screen
         found.write_parquet(&dir)?;
     }
     table::tell(&plan, &found, &work, &dir, screen)?;
+    // A judge that shares nothing with what it judges, unless a faster one is asked for.
+    let brute = Brute(subject);
+    let judge: &dyn Decide = match args.judge_by {
+        JudgeBy::Run => &brute,
+        JudgeBy::Fork => &*decider,
+    };
     if let (Some(law), Found::Windows(windows)) = (&law, &found) {
-        let (decider, pool, dir) = (&*decider, &pool, &dir);
+        let (decider, pool, dir) = (judge, &pool, &dir);
         Question { law, table: windows, decider, pool, dir }.answer(args, screen)?;
     }
-    let court = Court {
-        plan: &plan,
-        cover: &cover,
-        found: &found,
-        decider: &*decider,
-        pool: &pool,
-        dir: &dir,
-    };
+    let court =
+        Court { plan: &plan, cover: &cover, found: &found, decider: judge, pool: &pool, dir: &dir };
     let right = court.judge(args, screen)?;
     screen.flush()?;
     Ok(if right { AS_EXPECTED } else { NOT_AS_EXPECTED })

@@ -30,11 +30,11 @@ impl Court<'_> {
         let area = self.cover.area();
         let mut right = true;
         if args.judge {
-            right &= self.compare("every point", &Points::All(area), screen)?;
+            right &= self.compare(args, "every point", &Points::All(area), screen)?;
         }
         if let Some(count) = args.judge_random {
             let points = Points::random(area, count, args.sample_seed);
-            right &= self.compare("random points", &points, screen)?;
+            right &= self.compare(args, "random points", &points, screen)?;
         }
         if let Some(width) = args.judge_edges {
             let Found::Windows(table) = self.found else {
@@ -44,12 +44,18 @@ impl Court<'_> {
                 ));
             };
             let points = Points::near_edges(table, area.first, width);
-            right &= self.compare("points near edges", &points, screen)?;
+            right &= self.compare(args, "points near edges", &points, screen)?;
         }
         Ok(right)
     }
 
-    fn compare(&self, what: &str, points: &Points, screen: &mut Screen) -> Result<bool, Failure> {
+    fn compare(
+        &self,
+        args: &SweepArgs,
+        what: &str,
+        points: &Points,
+        screen: &mut Screen,
+    ) -> Result<bool, Failure> {
         let len = u64::try_from(points.len()).unwrap_or(u64::MAX);
         let bar = progress(len, "{wide_bar} {pos}/{len} judged, {eta} left {msg}");
         let result = compare(self.cover, self.decider, points, self.pool, &mut |judgement| {
@@ -61,7 +67,7 @@ impl Court<'_> {
         bar.finish_and_clear();
         let judgement = result?;
         self.dir.write("judge.json", serde_json::to_string_pretty(&judgement)? + "\n")?;
-        self.tell(what, &judgement, screen)?;
+        self.tell(&format!("{what} {}", args.judge_by.words()), &judgement, screen)?;
         Ok(judgement.mismatches.is_empty())
     }
 
@@ -69,7 +75,7 @@ impl Court<'_> {
         let Judgement { points, undecided, mismatches } = judged;
         let right = mismatches.is_empty();
         let open = if *undecided > 0 { format!(", {undecided} undecided") } else { String::new() };
-        let text = format!(": {points} {what} run alone, {} differ{open}", mismatches.len());
+        let text = format!(": {points} {what}, {} differ{open}", mismatches.len());
         screen.verdict(right, "judged", &text)?;
         let name = |verdict: Option<&Verdict>| {
             verdict.map_or_else(|| "undecided".to_owned(), Verdict::name)

@@ -2,7 +2,7 @@
 
 use super::plan::Parameter;
 use super::progress;
-use crate::args::{DecideBy, SweepArgs};
+use crate::args::{DecideBy, JudgeBy, SweepArgs};
 use crate::fail::Failure;
 use crate::out_dir::OutDir;
 use crate::screen::Screen;
@@ -40,6 +40,8 @@ struct MonteCarlo {
     seed: u64,
     /// How each sampled value was decided: `judge` (its own run) or `windows`.
     by: DecideBy,
+    /// What such a run was.
+    judge: JudgeBy,
     /// Different values among the samples.
     values: usize,
     estimates: Vec<Estimate>,
@@ -139,7 +141,8 @@ impl Question<'_> {
         result?;
         let estimates = estimates(odds, &counts);
         let (seed, by) = (args.sample_seed, args.monte_carlo_by);
-        Ok(MonteCarlo { samples: count, seed, by, values: sampled.len(), estimates })
+        let judge = args.judge_by;
+        Ok(MonteCarlo { samples: count, seed, by, judge, values: sampled.len(), estimates })
     }
 }
 
@@ -189,6 +192,7 @@ fn first(document: &Document<'_>) -> String {
 
 fn sampled(monte_carlo: &MonteCarlo) -> String {
     let how = match monte_carlo.by {
+        DecideBy::Judge if monte_carlo.judge == JudgeBy::Fork => "each decided by a fork",
         DecideBy::Judge => "each decided by a run of its own",
         DecideBy::Windows => "looked up in the windows",
     };
