@@ -8,3 +8,4 @@ mod language;
 mod objects;
 mod scripts;
 mod speeds;
+mod watchdog;

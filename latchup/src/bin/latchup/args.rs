@@ -84,11 +84,12 @@ Examples:
   latchup verify protocol --quick
   latchup verify corpus
   latchup verify timing --write docs/timing-validation.md
+  latchup verify timing --check docs/timing-validation.md
 
 Exit status:
   0  everything is as it should be
-  1  something is not
-  2  wrong usage, a file that cannot be written
+  1  something is not, or the checked page is not up to date
+  2  wrong usage, a file that cannot be read or written
   3  latchup itself failed";
 
 const RUN_AFTER: &str = "\
@@ -187,6 +188,10 @@ pub(crate) struct TimingArgs {
     /// Write the page with all numbers to this file, and its picture beside it.
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
+
+    /// Hold this page and its picture to what is measured, byte for byte.
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
+    pub(crate) check: Option<PathBuf>,
 }
 
 /// What is simulated.

@@ -4,7 +4,7 @@ use crate::args::{TimingArgs, VerifyArgs, VerifyCommand};
 use crate::fail::Failure;
 use crate::screen::Screen;
 use crate::{AS_EXPECTED, NOT_AS_EXPECTED, Outcome};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use verify::corpus::{self, forms};
 use verify::protocol;
 use verify::timing::{self, Collapse, Validation};
@@ -84,6 +84,7 @@ fn corpus(screen: &mut Screen) -> Result<bool, Failure> {
 
 fn timing(args: &TimingArgs, screen: &mut Screen) -> Result<bool, Failure> {
     let mut good = true;
+    let kept = kept(args.check.as_ref())?;
     let mut all: Vec<Validation> = Vec::new();
     for machine in timing::machines() {
         let validation = timing::validate(&machine);
@@ -111,14 +112,39 @@ fn timing(args: &TimingArgs, screen: &mut Screen) -> Result<bool, Failure> {
         format!("  the lock's collapse begins at {knee} CPUs, by the closed form at {model}");
     screen.verdict(near, "collapse", &text)?;
     if let Some(path) = &args.write {
-        write(path, &all, &collapse)?;
+        for (path, contents) in page(path, &all, &collapse)? {
+            std::fs::write(&path, contents).map_err(Failure::write(&path))?;
+        }
+    }
+    for (path, old) in &kept {
+        let measured = page(&kept[0].0, &all, &collapse)?;
+        let same = measured.iter().any(|(file, contents)| file == path && contents == old);
+        good &= same;
+        let text = format!("  {}", path.display());
+        screen.verdict(same, if same { "up to date" } else { "STALE" }, &text)?;
     }
     Ok(good)
 }
 
-/// Writes the page, and the picture beside it.
-fn write(path: &Path, all: &[Validation], collapse: &Collapse) -> Result<(), Failure> {
-    let picture = "lock-collapse.svg";
+/// The files that `--check` names, read before anything is measured.
+fn kept(check: Option<&PathBuf>) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
+    let files = check.map(|page| [page.clone(), page.with_file_name(PICTURE)]);
+    let read = |path: PathBuf| {
+        let contents = std::fs::read(&path).map_err(Failure::read(&path))?;
+        Ok((path, contents))
+    };
+    files.into_iter().flatten().map(read).collect()
+}
+
+/// Name of the picture beside the page.
+const PICTURE: &str = "lock-collapse.svg";
+
+/// The page that is to be called `path`, and the picture beside it.
+fn page(
+    path: &Path,
+    all: &[Validation],
+    collapse: &Collapse,
+) -> Result<[(PathBuf, Vec<u8>); 2], Failure> {
     let curve = |name: &str, points: &[(f64, f64)], marked| Curve {
         name: name.to_owned(),
         points: points.to_vec(),
@@ -134,8 +160,6 @@ fn write(path: &Path, all: &[Validation], collapse: &Collapse) -> Result<(), Fai
         ],
     };
     let bytes = viz::draw_curves(&curves, &viz::Options::default()).bytes(Format::Svg)?;
-    let beside = path.with_file_name(picture);
-    std::fs::write(&beside, bytes).map_err(Failure::write(&beside))?;
-    let page = timing::render(all, collapse, picture);
-    std::fs::write(path, page).map_err(Failure::write(path))
+    let page = timing::render(all, collapse, PICTURE);
+    Ok([(path.to_owned(), page.into_bytes()), (path.with_file_name(PICTURE), bytes)])
 }
