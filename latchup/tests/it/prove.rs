@@ -1,7 +1,6 @@
 //! `latchup litmus` and `latchup verify`: the machine held to what is known to be right.
 
 use crate::common::{Ran, folder, latchup, write};
-use std::path::PathBuf;
 
 /// Store buffering: both loads may read 0.
 const SB: &str = "X86_64 SB
@@ -20,9 +19,8 @@ const WITHOUT_BUFFERS: &str = "[[0,1],[1,0],[1,1]]";
 fn litmus(name: &str, states: &str) -> Ran {
     let dir = folder(name);
     write(&dir, "SB.litmus", SB);
-    let entry = format!(
-        r#"[{{"path": "SB.litmus", "observed": ["0:rax", "1:rax"], "states": {states}}}]"#
-    );
+    let entry =
+        format!(r#"[{{"path": "SB.litmus", "observed": ["0:rax", "1:rax"], "states": {states}}}]"#);
     write(&dir, "expected.json", entry);
     latchup(&dir, &["litmus", "SB.litmus", "--expected", "expected.json", "--tries", "2000"])
 }
@@ -94,17 +92,12 @@ fn compiled_programs_are_compared() {
 }
 
 #[test]
-fn the_page_of_latencies_is_held_to_what_is_measured() {
-    let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs");
-    let dir = folder("verify-timing");
-    let page = std::fs::read_to_string(docs.join("timing-validation.md")).expect("the page");
-    let picture = std::fs::read(docs.join("lock-collapse.svg")).expect("its picture");
-    write(&dir, "page.md", &page);
-    write(&dir, "lock-collapse.svg", &picture[..picture.len() - 1]);
-    let ran = latchup(&dir, &["verify", "timing", "--check", "page.md"]);
-    assert_eq!(ran.status, 1, "{ran:?}");
-    assert!(ran.out.contains("up to date  page.md"), "{}", ran.out);
-    assert!(ran.out.contains("STALE  lock-collapse.svg"), "{}", ran.out);
+fn latencies_are_held_to_what_the_preset_states() {
+    let arguments = ["verify", "timing", "--preset", "westmere-ep"];
+    let ran = latchup(&folder("verify-timing"), &arguments);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let expected = "westmere-ep: 33 latencies, 6 lines, 0 not as stated";
+    assert!(ran.out.contains(expected), "{}", ran.out);
 }
 
 #[test]
@@ -115,6 +108,8 @@ fn wrong_use_of_verify_is_answered_with_advice() {
         (&["protocl"], "protocol"),
         (&["protocol", "--fast"], "--fast"),
         (&["corpus", "extra"], "extra"),
+        (&["protocol", "--quick", "--long"], "cannot be used with"),
+        (&["timing", "--preset", "westmere"], "the presets are westmere-ep, "),
         (&["timing", "--check", "missing.md"], "cannot read missing.md"),
         (&["timing", "--check", "a.md", "--write", "b.md"], "cannot be used with"),
     ] {

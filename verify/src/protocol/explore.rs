@@ -57,10 +57,7 @@ struct Explorer<'a> {
 ///
 /// # Errors
 /// The first violation found, with a shortest way to it.
-pub fn explore(
-    setup: &Setup,
-    level: impl FnMut(usize, usize),
-) -> Result<Exploration, Box<Found>> {
+pub fn explore(setup: &Setup, level: impl FnMut(usize, usize)) -> Result<Exploration, Box<Found>> {
     explore_machine(Machine::new(setup), level)
 }
 
@@ -72,8 +69,14 @@ pub(super) fn explore_machine(
     let first = machine.first();
     let mut known = Table::new();
     known.insert(machine.canonical(first));
-    let mut explorer =
-        Explorer { machine, known, origins: vec![0], at_rest: 1, transitions: 0, actions: Vec::new() };
+    let mut explorer = Explorer {
+        machine,
+        known,
+        origins: vec![0],
+        at_rest: 1,
+        transitions: 0,
+        actions: Vec::new(),
+    };
     let (mut depth, mut level_ends) = (0, 1);
     let mut index = 0;
     while index < explorer.known.len() {

@@ -101,9 +101,8 @@ impl<'a> Parts<'a> {
         let cores_alike = setup.cores > 2;
         // An operation may treat the lines in order.
         let lines_alike = setup.lines > 1 && !setup.issues.contains(&Issue::SplitRmw);
-        let may = |&names: &Names| {
-            (cores_alike || names.0 & 1 == 0) && (lines_alike || names.0 & 2 == 0)
-        };
+        let may =
+            |&names: &Names| (cores_alike || names.0 & 1 == 0) && (lines_alike || names.0 & 2 == 0);
         Parts {
             setup,
             apart,

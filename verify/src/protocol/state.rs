@@ -39,10 +39,7 @@ impl State {
             let shift = 64 + CORE_BITS * (CORES - 1 - n);
             (packed >> shift) as u32 & ((1 << CORE_BITS) - 1)
         };
-        State {
-            cores: [core(0), core(1), core(2)],
-            homes: [(packed >> 32) as u32, packed as u32],
-        }
+        State { cores: [core(0), core(1), core(2)], homes: [(packed >> 32) as u32, packed as u32] }
     }
 }
 

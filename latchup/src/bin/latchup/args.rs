@@ -82,6 +82,7 @@ const VERIFY_AFTER: &str = "\
 Examples:
   latchup verify protocol
   latchup verify protocol --quick
+  latchup verify timing --preset magny-cours
   latchup verify corpus
   latchup verify timing --write docs/timing-validation.md
   latchup verify timing --check docs/timing-validation.md
@@ -174,6 +175,10 @@ pub(crate) enum VerifyCommand {
         /// Only what takes seconds.
         #[arg(long)]
         quick: bool,
+
+        /// Three cores and two lines in every kind of cache: takes an hour and up to 16 GB.
+        #[arg(long, conflicts_with = "quick")]
+        long: bool,
     },
 
     /// Run compiled C programs and compare with what they compute natively.
@@ -192,6 +197,10 @@ pub(crate) struct TimingArgs {
     /// Hold this page and its picture to what is measured, byte for byte.
     #[arg(long, value_name = "FILE", conflicts_with = "write")]
     pub(crate) check: Option<PathBuf>,
+
+    /// Only the latencies of this preset.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["write", "check"])]
+    pub(crate) preset: Option<String>,
 }
 
 /// What is simulated.

@@ -6,13 +6,15 @@ use crate::screen::Screen;
 use crate::{AS_EXPECTED, NOT_AS_EXPECTED, Outcome};
 use std::path::{Path, PathBuf};
 use verify::corpus::{self, forms};
-use verify::protocol;
+use verify::protocol::{self, Extent};
 use verify::timing::{self, Collapse, Validation};
 use viz::{Curve, Curves, Format};
 
 pub(crate) fn verify(args: &VerifyArgs, screen: &mut Screen) -> Outcome {
     let good = match &args.what {
-        VerifyCommand::Protocol { quick } => protocol(*quick, screen)?,
+        VerifyCommand::Protocol { quick: true, .. } => protocol(Extent::Quick, screen)?,
+        VerifyCommand::Protocol { long: true, .. } => protocol(Extent::Long, screen)?,
+        VerifyCommand::Protocol { .. } => protocol(Extent::Full, screen)?,
         VerifyCommand::Corpus => corpus(screen)?,
         VerifyCommand::Timing(args) => timing(args, screen)?,
     };
@@ -20,17 +22,19 @@ pub(crate) fn verify(args: &VerifyArgs, screen: &mut Screen) -> Outcome {
     Ok(if good { AS_EXPECTED } else { NOT_AS_EXPECTED })
 }
 
-fn protocol(quick: bool, screen: &mut Screen) -> Result<bool, Failure> {
+fn protocol(extent: Extent, screen: &mut Screen) -> Result<bool, Failure> {
     let mut good = true;
-    for setup in protocol::all(quick) {
-        let what = format!("{} cores, {} lines, {}", setup.cores, setup.lines, setup.name);
+    for setup in protocol::all(extent) {
+        let lines = if setup.lines == 1 { "line" } else { "lines" };
+        let what = format!("{} cores, {} {lines}, {}", setup.cores, setup.lines, setup.name);
         match protocol::explore(&setup, |_, _| {}) {
             Ok(seen) => {
                 let bound = match setup.in_progress {
                     usize::MAX => String::new(),
+                    1 => ", 1 operation at a time".to_owned(),
                     most => format!(", {most} operations at a time"),
                 };
-                let protocol::Exploration { states, transitions, depth, at_rest } = seen;
+                let protocol::Exploration { states, transitions, depth, at_rest, .. } = seen;
                 let text = format!(
                     "  {what}{bound}: {states} states ({at_rest} at rest), {transitions} \
                      transitions, depth {depth}"
@@ -86,7 +90,16 @@ fn timing(args: &TimingArgs, screen: &mut Screen) -> Result<bool, Failure> {
     let mut good = true;
     let kept = kept(args.check.as_ref())?;
     let mut all: Vec<Validation> = Vec::new();
-    for machine in timing::machines() {
+    let mut machines = timing::machines();
+    if let Some(name) = &args.preset {
+        let known: Vec<String> = machines.iter().map(|machine| machine.preset.clone()).collect();
+        machines.retain(|machine| machine.preset == *name);
+        if machines.is_empty() {
+            let advice = format!("the presets are {}", known.join(", "));
+            return Err(Failure::usage(format!("there is no preset {name}"), &advice));
+        }
+    }
+    for machine in machines {
         let validation = timing::validate(&machine);
         let failures = validation.failures();
         good &= failures.is_empty();
@@ -103,6 +116,9 @@ fn timing(args: &TimingArgs, screen: &mut Screen) -> Result<bool, Failure> {
         }
         screen.flush()?;
         all.push(validation);
+    }
+    if args.preset.is_some() {
+        return Ok(good);
     }
     let collapse = Collapse::measure(&sim_x86::presets::magny_cours(), &timing::COLLAPSE_CORES);
     let (knee, model) = collapse.knees();

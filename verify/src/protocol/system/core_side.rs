@@ -84,10 +84,9 @@ impl CoreEvent {
             CoreEvent::Probe(line, keep) => CoreEvent::Probe(name(line), keep),
             CoreEvent::Fill(line, state, want) => CoreEvent::Fill(name(line), state, want),
             CoreEvent::Old(line) => CoreEvent::Old(name(line)),
-            same @ (CoreEvent::Retry
-            | CoreEvent::Commit
-            | CoreEvent::Unlock
-            | CoreEvent::Send) => same,
+            same @ (CoreEvent::Retry | CoreEvent::Commit | CoreEvent::Unlock | CoreEvent::Send) => {
+                same
+            }
         }
     }
 }

@@ -48,9 +48,7 @@ impl HomeEvent {
         match self {
             HomeEvent::Request(c, want, l) => HomeEvent::Request(name.core(c), want, name.line(l)),
             HomeEvent::WriteBack(c, l) => HomeEvent::WriteBack(name.core(c), name.line(l)),
-            HomeEvent::Probed(c, l, found) => {
-                HomeEvent::Probed(name.core(c), name.line(l), found)
-            }
+            HomeEvent::Probed(c, l, found) => HomeEvent::Probed(name.core(c), name.line(l), found),
             HomeEvent::Filled(c, l) => HomeEvent::Filled(name.core(c), name.line(l)),
             HomeEvent::Again(c, want, l) => HomeEvent::Again(name.core(c), want, name.line(l)),
         }
@@ -166,6 +164,15 @@ impl HomeSide {
             Send::Fill { to: Requester::Dma(_), .. }
             | Send::Retry { from: Requester::Dma(_), .. } => None,
         }));
+    }
+
+    /// All of it but times and sizes.
+    #[cfg(test)]
+    pub(crate) fn detail(&self) -> String {
+        let entries: Vec<Vec<L3Entry>> =
+            self.home.dies().iter().map(|l3| l3.entries().collect()).collect();
+        let pending: Vec<_> = self.home.pending().collect();
+        format!("{entries:?} {pending:?} {:?}", self.down)
     }
 
     /// True if nothing is in flight.
