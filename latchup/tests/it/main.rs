@@ -6,4 +6,5 @@ mod program;
 mod prove;
 mod scenario;
 mod sweep;
+mod windows;
 mod wrong_input;
