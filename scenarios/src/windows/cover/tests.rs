@@ -82,10 +82,6 @@ fn the_first_value_of_every_window_is_run() {
 fn an_error_ends_it_without_losing_what_is_computed() {
     struct Failing(Toy);
     impl Decide for Failing {
-        fn alone(&self, _at: [u64; 2]) -> Result<u64, SweepError> {
-            Ok(0)
-        }
-
         fn decide(&self, at: [u64; 2]) -> Result<Tile, SweepError> {
             if (400..700).contains(&at[0]) {
                 return Err(SweepError::Refused(Box::default()));
