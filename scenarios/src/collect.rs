@@ -86,6 +86,9 @@ pub struct Collector {
     devices: BoundedList<DeviceEvent>,
     /// Requests that were not answered yet, with their cycles.
     pending: BTreeMap<(DeviceId, u32), u64>,
+    /// Number of replies, and when the last one came.
+    replies: u64,
+    replied_at: u64,
     last_at: u64,
 }
 
@@ -107,6 +110,8 @@ impl Collector {
             console: Console::default(),
             propagation: PropagationFold::new(spec.cpus),
             devices: BoundedList::new(Bounds { head: 256, recent: 256, after: 0, places: 0 }),
+            replies: 0,
+            replied_at: 0,
             pending: BTreeMap::new(),
             last_at: 0,
             spec,
@@ -176,6 +181,29 @@ impl Collector {
         self.locks.iter().any(stuck) || self.locks.iter().zip(&self.guarded).any(lost)
     }
 
+    /// Replies of devices so far.
+    #[must_use]
+    pub fn replies(&self) -> u64 {
+        self.replies
+    }
+
+    /// True if every request was answered and the last reply's completion has reached its waiter,
+    /// whole: the waiter slept, or took it, and nothing is wrong with the completion's lock, which
+    /// is free. What was asked for has ended well: nothing that the reply's time could change is
+    /// left of it.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        let reached = |(lock, guarded): (&LockState, &Option<u32>)| {
+            let completion = guarded.map(|index| &self.completions[index as usize]);
+            let delivered = completion.and_then(CompletionState::delivered);
+            let free = lock.holder().is_none() && lock.waiting().next().is_none();
+            delivered.is_some_and(|at| at > self.replied_at) && free && lock.anomalies().is_empty()
+        };
+        self.replies > 0
+            && self.pending.is_empty()
+            && self.locks.iter().zip(&self.guarded).any(reached)
+    }
+
     fn write(&mut self, at: u64, cpu: u32, write: &Trace) {
         let &Trace::Write { addr, size, locked, rip, old, new } = write else { return };
         let found = self.targets.overlapping(addr.0, addr.0 + u64::from(size));
@@ -240,6 +268,8 @@ impl Collector {
             }
             Trace::DeviceReply { device, id } => {
                 self.pending.remove(&(device, id));
+                self.replies += 1;
+                self.replied_at = at;
                 (device, DeviceEventKind::Reply, id)
             }
             Trace::DeviceInterrupt { device, to, .. } => {

@@ -90,6 +90,8 @@ pub struct CompletionState {
     /// Waiters asleep, by CPU, with the cycle at which they let go of the lock.
     asleep: BTreeMap<u32, u64>,
     anomalies: Vec<WaitAnomaly>,
+    /// When a completion last reached its waiter: it slept when `done` went up, or took it.
+    delivered: Option<u64>,
 }
 
 impl CompletionState {
@@ -106,6 +108,7 @@ impl CompletionState {
             sections: BTreeMap::new(),
             asleep: BTreeMap::new(),
             anomalies: Vec::new(),
+            delivered: None,
         }
     }
 
@@ -138,6 +141,12 @@ impl CompletionState {
         self.erased.is_some() && !self.asleep.is_empty()
     }
 
+    /// When a completion last reached a waiter: a sleeping one, or one that took it.
+    #[must_use]
+    pub fn delivered(&self) -> Option<u64> {
+        self.delivered
+    }
+
     /// Waits that went wrong, oldest first; at last those that are hopeless and not over yet.
     #[must_use]
     pub fn anomalies(&self) -> Vec<WaitAnomaly> {
@@ -156,6 +165,7 @@ impl CompletionState {
         let before = std::mem::replace(&mut self.value, write.value);
         let Some(touched) = self.inside.get_mut(&write.cpu) else {
             self.initialised = Some(write);
+            self.delivered = None;
             if write.value == 0 && before > 0 {
                 self.erased = Some((self.completed.take(), write));
             }
@@ -166,8 +176,12 @@ impl CompletionState {
         if write.value > before {
             self.completed = Some(write);
             self.erased = None;
+            if !self.asleep.is_empty() {
+                self.delivered = Some(write.at);
+            }
             return;
         }
+        self.delivered = Some(write.at);
         let asleep = self.asleep.remove(&write.cpu);
         let consumed = self.completed.take();
         let older = matches!((consumed, requested), (Some(c), Some(r)) if c.at < r);

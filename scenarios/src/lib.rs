@@ -35,3 +35,4 @@ pub mod tree;
 pub mod units;
 pub mod waits;
 pub mod watch_list;
+pub mod windows;

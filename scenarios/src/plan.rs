@@ -5,6 +5,7 @@ mod devices;
 mod machine;
 mod tasks;
 
+pub(crate) use devices::latency_alone;
 pub use devices::{HBA_STRIDE, PlannedHba, PlannedIrq, Reach};
 pub use tasks::PlannedTask;
 

@@ -74,7 +74,7 @@ fn steps(path: &str, source: SourceId, diags: &mut Diagnostics) -> Option<Vec<St
 }
 
 /// The value on the right: RON, or a bare duration or word that is taken as a string.
-fn value(text: &str, source: SourceId, start: usize) -> Node {
+pub(crate) fn value(text: &str, source: SourceId, start: usize) -> Node {
     let bare = || {
         let span = Span { source, start, end: start + text.len() };
         Spanned::new(Value::Str(text.trim().to_owned()), span)

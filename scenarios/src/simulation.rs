@@ -71,6 +71,11 @@ pub struct RunOptions {
     /// Ends the run once something is wrong that cannot mend itself, instead of waiting for the
     /// guest's own detectors.
     pub until_decided: bool,
+    /// With `until_decided`: stop, too, when so many replies of devices have come and the last one
+    /// has reached its waiter (see [`Collector::is_delivered`]).
+    pub replies: Option<u64>,
+    /// Cycles between two looks at the outcome.
+    pub look: Option<u64>,
     /// Checks the machine's invariants every million cycles.
     pub check: bool,
 }
@@ -269,7 +274,7 @@ impl Simulation {
             if let Some(reason) = self.condition(options) {
                 break reason;
             }
-            let look = (self.machine.now() + LOOK).min(deadline);
+            let look = (self.machine.now() + options.look.unwrap_or(LOOK)).min(deadline);
             let stop = self.advance(look, options.speed, observer);
             if options.check {
                 let at = self.machine.now().0;
@@ -288,6 +293,12 @@ impl Simulation {
     /// Runs to cycle `until`, or to the first stop that the machine knows of.
     pub fn advance(&mut self, until: Cycle, speed: Speed, observer: &mut dyn Observer) -> Stop {
         self.machine.run(until, speed, &mut Both(&mut self.collector, observer))
+    }
+
+    /// Where a run from here ends at the latest.
+    #[must_use]
+    pub fn deadline_of(&self, options: &RunOptions) -> Cycle {
+        self.deadline(self.epoch.unwrap_or_default(), options)
     }
 
     fn deadline(&self, epoch: Cycle, options: &RunOptions) -> Cycle {
@@ -334,7 +345,11 @@ impl Simulation {
             };
             return Some(StopReason::Condition(text.to_owned()));
         }
-        (options.until_decided && self.collector.is_decided())
+        let delivered = || {
+            let wanted = options.replies.is_some_and(|count| self.collector.replies() >= count);
+            wanted && self.collector.is_delivered()
+        };
+        (options.until_decided && (self.collector.is_decided() || delivered()))
             .then(|| StopReason::Condition("the outcome is decided".to_owned()))
     }
 

@@ -3,7 +3,7 @@
 //! Every value is a run of its own, loaded and booted afresh: nothing is shared, so a row does not
 //! depend on the others, on their order or on the number of threads.
 
-use crate::diagnosis::FindingKind;
+use crate::diagnosis::{Finding, FindingKind};
 use crate::diagnostics::Diagnostics;
 use crate::document::Document;
 use crate::guest::Guest;
@@ -91,6 +91,14 @@ impl Bound {
         let number = |error| ParamError::Number { text: text.to_owned(), error };
         text.parse().map(Bound::Time).map_err(number)
     }
+
+    /// The number, or the duration in cycles of `clock`.
+    fn value(self, clock: Hertz) -> u64 {
+        match self {
+            Bound::Plain(value) => value,
+            Bound::Time(duration) => duration.cycles(clock),
+        }
+    }
 }
 
 /// A parameter and its range as written: `PATH=LO..HI[:STEP]`. Both ends belong to the range.
@@ -146,22 +154,41 @@ impl Param {
         if bounds.iter().flatten().all(fits) { Ok(()) } else { Err(ParamError::Mixed) }
     }
 
+    /// True if a step is written.
+    #[must_use]
+    pub fn has_step(&self) -> bool {
+        self.step.is_some()
+    }
+
+    /// The same range with the step `text`.
+    ///
+    /// # Errors
+    /// If it is not a step for these bounds.
+    pub fn with_step(mut self, text: &str) -> Result<Self, ParamError> {
+        self.step = Some(Bound::parse(text)?);
+        self.agree()?;
+        Ok(self)
+    }
+
+    /// The first and the last value, durations in cycles of `clock`.
+    ///
+    /// # Errors
+    /// If the first is above the last.
+    pub fn range(&self, clock: Hertz) -> Result<(u64, u64), ParamError> {
+        let (lo, hi) = (self.lo.value(clock), self.hi.value(clock));
+        if lo > hi { Err(ParamError::Backwards) } else { Ok((lo, hi)) }
+    }
+
     /// The values, with durations in cycles of `clock`.
     ///
     /// # Errors
     /// If there are none, or too many.
     pub fn grid(&self, clock: Hertz) -> Result<Grid, ParamError> {
-        let value = |bound| match bound {
-            Bound::Plain(value) => value,
-            Bound::Time(duration) => duration.cycles(clock),
-        };
-        let (lo, hi, step) = (value(self.lo), value(self.hi), self.step.map_or(1, value));
+        let step = self.step.map_or(1, |step| step.value(clock));
         if step == 0 {
             return Err(ParamError::NoStep);
         }
-        if lo > hi {
-            return Err(ParamError::Backwards);
-        }
+        let (lo, hi) = self.range(clock)?;
         if (hi - lo) / step >= Grid::MOST {
             return Err(ParamError::TooMany);
         }
@@ -275,13 +302,9 @@ impl Sweep<'_> {
     /// If the scenario does not take the value, or the run breaks off.
     pub fn run(&self, value: u64) -> Result<SweepRun, SweepError> {
         let loaded = self.load(value).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
-        let broke_off = |source| SweepError::Simulation {
-            setting: self.param.setting(value),
-            source: Box::new(source),
-        };
-        let mut simulation = Simulation::new(loaded).map_err(broke_off)?;
-        let stop = simulation.run(&self.options).map_err(broke_off)?;
-        let finding = simulation.investigate(&stop).diagnosis.finding;
+        let setting = || self.param.setting(value);
+        let broke_off = |source| SweepError::Simulation { setting: setting(), source };
+        let Alone { finding, trace_hash, .. } = alone(loaded, &self.options).map_err(broke_off)?;
         Ok(SweepRun {
             row: SweepRow {
                 value,
@@ -290,9 +313,28 @@ impl Sweep<'_> {
                 lock_word: finding.lock_word,
             },
             cause: finding.cause,
-            trace_hash: format!("{:016x}", simulation.machine().trace_hash()),
+            trace_hash: format!("{trace_hash:016x}"),
         })
     }
+}
+
+/// What a run came to that shared nothing with any other.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    pub(crate) finding: Finding,
+    /// Hash of the whole trace.
+    pub(crate) trace_hash: u64,
+    /// Cycles that were simulated, boot included.
+    pub(crate) cycles: u64,
+}
+
+/// Runs a scenario from its boot to its outcome.
+pub(crate) fn alone(loaded: Loaded, options: &RunOptions) -> Result<Alone, Box<SimulationError>> {
+    let mut simulation = Simulation::new(loaded)?;
+    let stop = simulation.run(options)?;
+    let finding = simulation.investigate(&stop).diagnosis.finding;
+    let machine = simulation.machine();
+    Ok(Alone { finding, trace_hash: machine.trace_hash(), cycles: machine.now().0 })
 }
 
 /// Does `work` for every index below `count` on `pool` and hands the results to `take`, on the

@@ -59,6 +59,8 @@ pub struct HbaSpec {
     pub regs: PhysAddr,
     /// From the arrival of a request's second doorbell write to the start of its reply's DMA.
     pub firmware_latency: Latency,
+    /// Latencies of the first requests, in cycles; the others draw from `firmware_latency`.
+    pub first_latencies: Vec<u64>,
     /// Message-signalled interrupt if true, else INTx.
     pub msi: bool,
     /// Overrides the preset's MSI (or INTx) latency.

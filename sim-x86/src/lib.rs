@@ -13,6 +13,7 @@ pub mod perturb;
 pub mod pmu;
 pub mod presets;
 pub mod spec;
+pub mod tile;
 pub mod trace;
 
 pub use machine::{Machine, Speed, Start, Stop};

@@ -1,7 +1,7 @@
 //! Pictures of what a run or a sweep did: ticket-lock histories, the spreading of a lockup, the
-//! outcomes of a sweep.
+//! outcomes of a sweep over one value or two.
 //!
-//! Every `draw_*` function takes plain data from [`scenarios::timeline`] and returns a [`Picture`],
+//! Every `draw_*` function takes plain data from [`scenarios::timeline`] or [`scenarios::windows`] and returns a [`Picture`],
 //! which writes itself as SVG or PNG. Drawing runs nothing, reads nothing and cannot fail: empty or
 //! degenerate data give a picture that says so. Only writing can fail ([`VizError`]). The same data
 //! give the same bytes.
@@ -33,6 +33,7 @@ mod curves;
 mod font;
 mod format;
 mod lockup;
+mod map;
 mod palette;
 mod picture;
 mod sheet;
@@ -41,8 +42,9 @@ mod tickets;
 
 pub use curves::{Curve, Curves, draw_curves};
 pub use lockup::draw_lockup;
+pub use map::draw_map;
 pub use picture::{Format, Picture, VizError};
-pub use sweep::draw_sweep;
+pub use sweep::{Swept, draw_sweep, draw_windows};
 pub use tickets::draw_tickets;
 
 /// How a picture is to be drawn.

@@ -12,9 +12,30 @@ use crate::picture::Picture;
 use crate::sheet::{MARGIN, Sheet};
 use bands::{Band, Class};
 use scenarios::timeline::SweepTable;
+use scenarios::windows::Window;
 
 /// Outcomes that get a lane and a note; the rest are counted.
 const MOST_CLASSES: usize = 14;
+
+/// A swept parameter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Its path.
+    pub param: String,
+    /// Core clock in Hz if its values are cycles.
+    pub clock_hz: Option<u64>,
+}
+
+impl Swept {
+    /// Its name, or what stands for one.
+    pub(crate) fn name(&self) -> &str {
+        if self.param.is_empty() { "a parameter" } else { &self.param }
+    }
+
+    pub(crate) fn clock(&self) -> Option<Clock> {
+        self.clock_hz.filter(|hz| *hz > 0).map(Clock::new)
+    }
+}
 
 /// Draws the outcomes of a sweep over one parameter.
 ///
@@ -22,12 +43,40 @@ const MOST_CLASSES: usize = 14;
 /// Where bands are too narrow for the whole range, lanes below show those parts enlarged.
 #[must_use]
 pub fn draw_sweep(table: &SweepTable, options: &Options) -> Picture {
-    let param = if table.param.is_empty() { "a parameter" } else { &table.param };
-    let mut sheet = Sheet::new(options, &format!("Outcome over {param}"));
-    if table.rows.is_empty() {
+    let swept = Swept { param: table.param.clone(), clock_hz: table.clock_hz };
+    let mut sheet = Sheet::new(options, &format!("Outcome over {}", swept.name()));
+    let (Some(first), Some(last)) = (table.rows.first(), table.rows.last()) else {
         return sheet.nothing("No run was recorded.");
-    }
+    };
+    let range = (first.value, last.value);
     let (classes, bands) = bands::collect(&table.rows);
+    let colors = colors(&classes);
+    let of = ("run", "runs");
+    let values = table.rows.len() as u64;
+    Chart { swept: &swept, range, values, of, classes, bands, colors }.draw(&mut sheet);
+    sheet.finish()
+}
+
+/// Draws the exact windows of one parameter, as [`draw_sweep`] does.
+///
+/// `windows` are in ascending order. What is between them is not known yet, and left white.
+#[must_use]
+pub fn draw_windows(windows: &[Window], swept: &Swept, options: &Options) -> Picture {
+    let mut sheet = Sheet::new(options, &format!("Outcome over {}", swept.name()));
+    let (Some(first), Some(last)) = (windows.first(), windows.last()) else {
+        return sheet.nothing("No value is decided yet.");
+    };
+    let range = (first.lo, last.hi);
+    let (classes, bands) = bands::of_windows(windows);
+    let colors = colors(&classes);
+    let of = if swept.clock_hz.is_some() { ("cycle", "cycles") } else { ("value", "values") };
+    let values = classes.iter().map(|class| class.values).fold(0, u64::saturating_add);
+    Chart { swept, range, values, of, classes, bands, colors }.draw(&mut sheet);
+    sheet.finish()
+}
+
+/// A colour for each class; the same for the same finding.
+fn colors(classes: &[Class]) -> Vec<Color> {
     let mut unknown = 0;
     let mut colors: Vec<Color> = Vec::new();
     for (i, class) in classes.iter().enumerate() {
@@ -35,12 +84,16 @@ pub fn draw_sweep(table: &SweepTable, options: &Options) -> Picture {
         let fresh = |u: &mut usize| palette::finding(&class.finding, u);
         colors.push(twin.map_or_else(|| fresh(&mut unknown), |twin| colors[twin]));
     }
-    Chart { table, classes, bands, colors }.draw(&mut sheet);
-    sheet.finish()
+    colors
 }
 
 struct Chart<'a> {
-    table: &'a SweepTable,
+    swept: &'a Swept,
+    /// First and last value.
+    range: (u64, u64),
+    /// How many values have an outcome, and what each is called.
+    values: u64,
+    of: (&'static str, &'static str),
     classes: Vec<Class>,
     bands: Vec<Band>,
     colors: Vec<Color>,
@@ -64,9 +117,8 @@ impl Chart<'_> {
     }
 
     fn runs(&self, sheet: &mut Sheet) {
-        let rows = &self.table.rows;
-        let (lo, hi) = (rows[0].value, rows[rows.len() - 1].value);
-        let runs = plural(rows.len() as u64, "run", "runs");
+        let (lo, hi) = self.range;
+        let runs = plural(self.values, self.of.0, self.of.1);
         let text = match self.clock() {
             None => format!("{runs} from {} to {}", count(lo), count(hi)),
             Some(clock) => format!(
@@ -177,7 +229,7 @@ impl Chart<'_> {
         let size = sheet.small();
         let Some(clock) = self.clock() else {
             let right = panels[panels.len() - 1].right;
-            return sheet.x_title(&Axis { right, ..panels[0] }, &self.table.param, y) + 4.0;
+            return sheet.x_title(&Axis { right, ..panels[0] }, self.swept.name(), y) + 4.0;
         };
         let names = panels[0].left - 7.0 - size;
         sheet.name_of((names, top + 7.0 + size * 0.55), "cycles", SOFT);
@@ -191,7 +243,7 @@ impl Chart<'_> {
     }
 
     fn clock(&self) -> Option<Clock> {
-        self.table.clock_hz.filter(|hz| *hz > 0).map(Clock::new)
+        self.swept.clock()
     }
 
     /// The intervals in numbers.
@@ -214,7 +266,7 @@ impl Chart<'_> {
             let (a, b) = (clock.span(class.first as f64), clock.span(class.last as f64));
             text += &if a == b { format!(" ({a})") } else { format!(" ({a} to {b})") };
         }
-        text += &format!(", {}", plural(class.values, "run", "runs"));
+        text += &format!(", {}", plural(class.values, self.of.0, self.of.1));
         if class.intervals > 1 {
             text += &format!(" in {} intervals", count(class.intervals));
         }

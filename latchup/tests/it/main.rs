@@ -5,4 +5,5 @@ mod examples;
 mod program;
 mod scenario;
 mod sweep;
+mod windows;
 mod wrong_input;

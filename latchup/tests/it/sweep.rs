@@ -1,11 +1,11 @@
-//! Sweeps: order, resumption, repetition.
+//! Brute-force sweeps: order, resumption, repetition.
 
 use crate::common::{command, count_down, elf, exit, folder, latchup, read, write};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const PARAM: &str = "machine.memory.l1_hit=1..9";
+const PARAM: &str = "machine.memory.l1_hit=1..9:1";
 const ROWS: usize = 9;
 
 /// A scenario whose runs take a moment each.
@@ -75,7 +75,7 @@ fn a_different_sweep_in_the_same_folder_is_refused() {
     let run = |arguments: &[&str]| {
         latchup(&dir, &[&["sweep", "count.ron", "--out", "out", "--param"], arguments].concat())
     };
-    assert_eq!(run(&["machine.memory.l1_hit=3..4"]).status, 0);
+    assert_eq!(run(&["machine.memory.l1_hit=3..4:1"]).status, 0);
     let before = read(&dir.join("out"), "sweep.csv");
     let refused = |arguments: &[&str], reason: &str| {
         let ran = run(arguments);
@@ -83,10 +83,10 @@ fn a_different_sweep_in_the_same_folder_is_refused() {
         let said = ran.err.contains("belongs to a different sweep") && ran.err.contains(reason);
         assert!(said, "{reason}: {}", ran.err);
     };
-    refused(&["machine.memory.l1_hit=3..5"], "the range");
-    refused(&["machine.memory.l2_hit=13..14"], "the parameter");
-    refused(&["machine.memory.l1_hit=3..4", "--seed", "5"], "--seed");
+    refused(&["machine.memory.l1_hit=3..5", "--grid", "1"], "the range");
+    refused(&["machine.memory.l2_hit=13..14:1"], "the parameter");
+    refused(&["machine.memory.l1_hit=3..4:1", "--seed", "5"], "--seed");
     write(&dir, "count.elf", elf(&exit(1)));
-    refused(&["machine.memory.l1_hit=3..4"], "a file that it names");
+    refused(&["machine.memory.l1_hit=3..4:1"], "a file that it names");
     assert_eq!(read(&dir.join("out"), "sweep.csv"), before);
 }

@@ -1,8 +1,9 @@
 //! Devices: their CPUs, vectors and registers.
 
 use super::Plan;
-use crate::diagnostics::Diagnostics;
-use crate::schema::{Arrivals, Device, DeviceKind, Handler, Hba, IrqLine, Latency, Stall};
+use crate::diagnostics::{Diagnostics, Sources};
+use crate::schema::{Arrivals, Decoder, Device, DeviceKind, Handler, Hba, IrqLine, Latency, Stall};
+use crate::set_path;
 use crate::tree::{Span, Spanned};
 use crate::units::Duration;
 use sim_core::Hertz;
@@ -123,6 +124,11 @@ impl<'s> Plan<'s> {
             name: device.name.value.clone(),
             regs: PhysAddr(DEVICE_BASE + index as u64 * HBA_STRIDE),
             firmware_latency: latency(&hba.firmware_latency, clock, device.name.span, diags),
+            first_latencies: hba
+                .first_latencies
+                .iter()
+                .map(|time| time.value.cycles(clock))
+                .collect(),
             msi: hba.msi,
             interrupt_latency: hba.interrupt_latency.as_ref().map(|time| time.value.cycles(clock)),
             coalescing_depth: u32::try_from(depth).unwrap_or(u32::MAX),
@@ -208,6 +214,25 @@ impl<'s> Plan<'s> {
             }
         }
     }
+}
+
+/// A distribution that stands alone, as devices have it; `name` is where `text` was written.
+pub(crate) fn latency_alone(
+    name: &str,
+    text: &str,
+    clock: Hertz,
+) -> Result<SpecLatency, Diagnostics> {
+    let mut sources = Sources::default();
+    let node = set_path::value(text, sources.add(name, text), 0);
+    let mut decoder = Decoder { diags: Diagnostics::new(sources) };
+    let written = Latency::decode(&mut decoder, &node);
+    let mut diags = decoder.diags;
+    if let Some(Latency::Listed(_)) = written {
+        let help = "measured latencies come from a file: csv:FILE".to_owned();
+        diags.error(node.span, "a list in order is not a distribution", Some(help));
+    }
+    let drawn = written.map(|written| latency(&written, clock, node.span, &mut diags));
+    drawn.filter(|_| diags.errors() == 0).ok_or(diags)
 }
 
 /// A latency in cycles.

@@ -82,6 +82,8 @@ pub struct Hba {
     pub vector: Option<Spanned<u64>>,
     /// From the arrival of a request to its reply.
     pub firmware_latency: Latency,
+    /// The same for the first requests, one each.
+    pub first_latencies: Vec<Spanned<Duration>>,
     /// True: message-signalled interrupt.
     pub msi: bool,
     /// Overrides the machine's MSI or INTx latency.
@@ -169,6 +171,9 @@ impl Hba {
             firmware_latency: f
                 .required(d, "firmware_latency", Latency::decode)
                 .unwrap_or_default(),
+            first_latencies: f
+                .optional(d, "first_latencies", |d, n| d.list(n, "durations", Decoder::duration))
+                .unwrap_or_default(),
             vector: f.optional(d, "vector", vector),
             msi: f.optional(d, "msi", Decoder::bool).is_none_or(|b| b.value),
             interrupt_latency: f.optional(d, "interrupt_latency", Decoder::duration),
@@ -234,7 +239,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    pub(super) fn decode(d: &mut Decoder, node: &Node) -> Option<Latency> {
+    pub(crate) fn decode(d: &mut Decoder, node: &Node) -> Option<Latency> {
         const NAMES: [&str; 5] = ["Constant", "Uniform", "Normal", "LogNormal", "Listed"];
         if matches!(node.value, Value::Str(_) | Value::Int(_) | Value::Float(_)) {
             return d.duration(node).map(Latency::Constant);

@@ -21,6 +21,9 @@ use sim_core::{Cycle, EventQueue, Source};
 
 /// MSR number of the time-stamp counter.
 const IA32_TSC: u32 = 0x10;
+/// APIC register of the timer's current count (SDM vol. 3A §10.5.4), and its MSR.
+const CURRENT_COUNT: u32 = 0x390;
+const CURRENT_COUNT_MSR: u32 = 0x839;
 
 /// The parts of a machine that one core may touch while it runs ahead of the others: its own unit,
 /// RAM (guarded by the protocol), and the queue into which everything else goes as an event.
@@ -60,6 +63,9 @@ impl CoreBus<'_> {
     pub fn post(&mut self, at: Cycle, event: Event) {
         self.horizon = self.horizon.min(at);
         self.queue.schedule(at, self.source(), event);
+        if let Some(tracker) = &mut self.log.tracker {
+            tracker.posted(at, event);
+        }
     }
 
     /// Cycles that a message of this core to the rest of the machine takes at least.
@@ -107,6 +113,9 @@ impl CoreBus<'_> {
             // Nothing but time is missing. A probe may still take a line away: then we are here
             // again.
             let left = self.unit.stores.left_by(count);
+            if let Some(tracker) = &mut self.log.tracker {
+                tracker.waits_for_stores(self.unit.id, self.unit.clock, left + 1, count);
+            }
             self.unit.clock = self.unit.clock.max(left + 1);
         } else {
             self.unit.run = Run::Waiting(Wait::Stores);
@@ -122,6 +131,7 @@ impl CoreBus<'_> {
             if at >= until || !self.unit.caches.write(store.addr.line()) {
                 return;
             }
+            self.track_commit(&store, at, false);
             self.unit.stores.retire_head(at);
             self.commit(at, &store);
         }
@@ -129,13 +139,42 @@ impl CoreBus<'_> {
 
     /// The oldest store's line has just come: it commits now, so that every fill makes progress.
     pub fn drain_filled(&mut self, now: Cycle, line: LineAddr) {
-        if let Some((store, at)) = self.unit.stores.head()
-            && store.addr.line() == line
-            && at <= now
-            && self.unit.caches.write(line)
-        {
+        let Some((store, at)) = self.unit.stores.head() else { return };
+        if store.addr.line() != line {
+            return;
+        }
+        if at > now {
+            if let Some(tracker) = &mut self.log.tracker {
+                tracker.too_early(self.unit.id, now, at, line);
+            }
+        } else if self.unit.caches.write(line) {
+            self.track_commit(&store, now, true);
             self.unit.stores.retire_head(now);
             self.commit(now, &store);
+        }
+    }
+
+    #[inline]
+    fn track_commit(&mut self, store: &BufferedStore, at: Cycle, forced: bool) {
+        if let Some(tracker) = &mut self.log.tracker {
+            let times = (store.ready, self.unit.stores.last_commit());
+            let line = store.addr.line();
+            tracker.committed(self.unit.id, store.rip, line, at, times, forced);
+        }
+    }
+
+    /// This core looks for, or at, its copy of `line`.
+    #[inline]
+    fn track_access(&mut self, line: LineAddr) {
+        if let Some(tracker) = &mut self.log.tracker {
+            tracker.access(self.unit.id, self.unit.clock, self.rip, line);
+        }
+    }
+
+    #[inline]
+    fn track_load(&mut self, addr: PhysAddr, size: u64, value: u64) {
+        if let Some(tracker) = &mut self.log.tracker {
+            tracker.loads(addr, size, value);
         }
     }
 
@@ -179,6 +218,13 @@ impl CoreBus<'_> {
         }
     }
 
+    /// A count that depends on the clock is read or set.
+    fn track_count(&mut self) {
+        if let Some(tracker) = &mut self.log.tracker {
+            tracker.reads_count(self.unit.id);
+        }
+    }
+
     /// Lines taken away from this core that buffered stores still need are asked for again.
     pub fn ask_again_for_stores(&mut self, at: Cycle, line: LineAddr) {
         if self.unit.stores.iter().any(|store| store.addr.line() == line) {
@@ -211,17 +257,20 @@ impl CoreBus<'_> {
                 Forward::None => {}
                 Forward::Hit(value) => {
                     self.cost += self.spec.memory.l1_hit;
+                    self.track_load(addr, size, value);
                     return Ok(value);
                 }
                 Forward::Blocked => return self.wait_stores(usize::MAX),
             }
         }
         let line = addr.line();
+        self.track_access(line);
         match self.unit.caches.read(line) {
             Level::Miss => return self.wait_for(line, Want::Read),
             level => self.charge_level(line, level),
         }
         let value = self.ram.read(addr, size);
+        self.track_load(addr, size, value);
         if self.log.wants_reads() && self.log.watches_word(addr, size as u8) {
             let what = Trace::Read { addr, size: size as u8, rip: self.rip, value };
             self.log.core(self.unit.clock, self.unit.id, what);
@@ -266,6 +315,9 @@ impl CoreBus<'_> {
                 self.drain()?;
                 self.unit.activity += 1;
                 self.cost += self.spec.interrupts.apic_read;
+                if offset == CURRENT_COUNT {
+                    self.track_count();
+                }
                 let value = self.unit.lapic.read_mmio(offset, self.unit.clock);
                 Ok(mask(u64::from(value), bytes))
             }
@@ -283,6 +335,11 @@ impl CoreBus<'_> {
         let store = BufferedStore { addr, value, size: size as u8, ready, rip: self.rip };
         self.unit.stores.push(store);
         let line = addr.line();
+        if let Some(tracker) = &mut self.log.tracker {
+            tracker.buffered(self.unit.id);
+            tracker.stores(addr, size);
+            tracker.access(self.unit.id, self.unit.clock, self.rip, line);
+        }
         if !self.unit.caches.state(line).writable() {
             self.request(self.unit.clock, line, Want::Own);
         }
@@ -358,6 +415,9 @@ impl CoreBus<'_> {
             let at = at.max(self.unit.clock + 1);
             self.post(at, Event::ApicTimer { core });
         }
+        if let Some(tracker) = &mut self.log.tracker {
+            tracker.programs_timer(self.unit.id);
+        }
     }
 
     /// Schedules an event for the next counter overflow as of `now`.
@@ -422,6 +482,8 @@ impl CoreBus<'_> {
     /// Gets both lines of a split locked operation: in ascending order, the first held against
     /// probes until the second has come, so that two such operations cannot starve each other.
     fn own_both(&mut self, first: LineAddr, second: LineAddr) -> Access<()> {
+        self.track_access(first);
+        self.track_access(second);
         if !self.unit.caches.write(first) {
             return self.wait_for(first, Want::OwnLocked);
         }
@@ -436,6 +498,7 @@ impl CoreBus<'_> {
     }
 
     fn own_one(&mut self, line: LineAddr) -> Access<()> {
+        self.track_access(line);
         if !self.unit.caches.write(line) {
             return self.wait_for(line, Want::OwnLocked);
         }
@@ -506,6 +569,10 @@ impl Bus for CoreBus<'_> {
         }
         let low = self.ram.read(addr, u64::from(bytes.min(8)));
         let high = if bytes == 16 { self.ram.read(PhysAddr(addr.0 + 8), 8) } else { 0 };
+        self.track_load(addr, u64::from(bytes.min(8)), low);
+        if bytes == 16 {
+            self.track_load(PhysAddr(addr.0 + 8), 8, high);
+        }
         Ok(u128::from(low) | u128::from(high) << 64)
     }
 
@@ -522,6 +589,9 @@ impl Bus for CoreBus<'_> {
         for (addr, size, value) in parts.into_iter().take(if bytes == 16 { 2 } else { 1 }) {
             let old = self.ram.read(addr, u64::from(size));
             let new = mask(value, u64::from(size));
+            if let Some(tracker) = &mut self.log.tracker {
+                tracker.stores(addr, u64::from(size));
+            }
             if self.log.watches(addr) {
                 self.watched(self.unit.clock, addr, size, true, self.rip, old, new);
             }
@@ -565,6 +635,10 @@ impl Bus for CoreBus<'_> {
         self.unit.activity += 1;
         let now = self.unit.clock;
         let counts = self.unit.counts(now);
+        let counter = self.unit.pmu.rdmsr(number, counts).is_some();
+        if number == IA32_TSC || number == CURRENT_COUNT_MSR || counter {
+            self.track_count();
+        }
         let value = match number {
             IA32_TSC => Some(now.0.wrapping_add(self.unit.tsc_offset)),
             _ => self
@@ -583,6 +657,7 @@ impl Bus for CoreBus<'_> {
         let counts = self.unit.counts(now);
         self.unit.note(Note::System, now, self.rip, u64::from(number) << 32 ^ value);
         if number == IA32_TSC {
+            self.track_count();
             self.unit.tsc_offset = value.wrapping_sub(now.0);
             Ok(())
         } else if let Some(effect) = self.unit.lapic.wrmsr(number, value, now) {
@@ -599,6 +674,7 @@ impl Bus for CoreBus<'_> {
     }
 
     fn rdpmc(&mut self, counter: u32) -> Access<u64> {
+        self.track_count();
         self.unit.activity += 1;
         let counts = self.unit.counts(self.unit.clock);
         let value = self.unit.pmu.rdpmc(counter, counts);
@@ -607,6 +683,9 @@ impl Bus for CoreBus<'_> {
 
     fn tsc(&mut self) -> u64 {
         self.unit.activity += 1;
+        if let Some(tracker) = &mut self.log.tracker {
+            tracker.reads_clock();
+        }
         self.unit.clock.0.wrapping_add(self.unit.tsc_offset)
     }
 
@@ -647,7 +726,12 @@ impl Bus for CoreBus<'_> {
 
     fn read_system(&mut self, addr: u64, size: Size) -> Access<u64> {
         match translate(self.spec.translation, addr, false, Purpose::Read) {
-            Ok(Target::Ram(addr)) => Ok(self.ram.read(addr, size as u64)),
+            Ok(Target::Ram(addr)) => {
+                if let Some(tracker) = &mut self.log.tracker {
+                    tracker.reads_memory(addr, size as u64);
+                }
+                Ok(self.ram.read(addr, size as u64))
+            }
             Ok(Target::Device(_) | Target::Apic(_)) => Ok(u64::MAX),
             Err(fault) => Err(Stall::Fault(fault)),
         }

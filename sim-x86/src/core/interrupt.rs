@@ -126,6 +126,9 @@ impl Core {
             let Some(vector) = self.unit.lapic.deliverable() else { return false };
             Event64::interrupt(vector, Entry::Interrupt(vector))
         };
+        if let Some(tracker) = &mut parts.log.tracker {
+            tracker.taken(self.unit.id, self.unit.clock, self.regs.rip);
+        }
         match self.enter(event, parts) {
             Ok(()) if nmi => {
                 self.unit.nmi_pending = false;
@@ -296,6 +299,9 @@ impl Core {
             u64::from(interrupted.sel.cs),
             interrupted.rip,
         ];
+        if let Some(tracker) = &mut parts.log.tracker {
+            tracker.begin_step();
+        }
         let mut bus = parts.bus(&mut self.unit, interrupted.rip);
         bus.room(2 * (frame.len() + 1))?;
         for word in frame.into_iter().chain(event.error.map(u64::from)) {
@@ -304,6 +310,10 @@ impl Core {
         }
         handler.gpr[gpr::RSP] = rsp;
         handler.rip = gate.offset;
+        if let Some(tracker) = &mut parts.log.tracker {
+            tracker.forget_stored();
+            tracker.saves_flags(self.unit.id);
+        }
         handler.rflags &= !(flags::TF | flags::NT | flags::RF);
         if !gate.trap {
             handler.rflags &= !flags::IF;
@@ -348,6 +358,10 @@ impl Core {
     pub(crate) fn wake_up(&mut self, since: Cycle, now: Cycle, parts: &mut Parts<'_>) {
         let now = now.max(since);
         let at = now + u64::from(parts.spec.interrupts.hlt_wake);
+        if let Some(tracker) = &mut parts.log.tracker {
+            let on_time = self.unit.stalled_until <= at;
+            tracker.wakes(self.unit.id, since, now, on_time);
+        }
         self.unit.monitor = crate::core::NO_LINE;
         self.unit.resume(at);
         let clock = self.unit.clock;

@@ -144,6 +144,8 @@ pub(super) enum Exit {
 /// included, as it posts them), and it has something to execute.
 pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) {
     let before = (core.unit.instructions, scratch.replays.computed);
+    let id = core.unit.id;
+    let acting = parts.log.tracker.as_mut().map(|tracker| tracker.enter_core(id));
     while core.unit.run == Run::Running
         && core.unit.clock < until
         && core.unit.clock < parts.queue.horizon()
@@ -154,7 +156,9 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
         if parts.log.code_dirty() {
             parts.log.forget_code(parts.code);
         }
-        let exit = if core.regs.rflags & flags::TF != 0 {
+        let exit = if acting.is_some() {
+            track_boundary(core, parts)
+        } else if core.regs.rflags & flags::TF != 0 {
             Exit::Fetch
         } else if parts.replay
             && let Some(exit) = replay::attempt(core, scratch, parts, until)
@@ -179,6 +183,28 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
     }
     let computed = scratch.replays.computed - before.1;
     scratch.executed += core.unit.instructions - before.0 - computed;
+    if let (Some(tracker), Some(pace)) = (&mut parts.log.tracker, acting) {
+        tracker.resume(pace);
+    }
+}
+
+/// What `straight` does before an instruction, for a run whose tile is looked for.
+fn track_boundary(core: &mut Core, parts: &mut Parts<'_>) -> Exit {
+    let (id, clock, rip) = (core.unit.id, core.unit.clock, core.regs.rip);
+    let due = core.unit.stores.due();
+    if let Some(tracker) = &mut parts.log.tracker {
+        tracker.instruction(id, clock, rip, core.regs.interrupts_enabled());
+        if due >= clock && due < Cycle::NEVER {
+            tracker.store_pends(id, clock, due);
+        }
+    }
+    if due < clock {
+        parts.bus(&mut core.unit, rip).drain_before(clock);
+        if parts.queue.horizon() <= clock {
+            return Exit::Look;
+        }
+    }
+    Exit::Fetch
 }
 
 /// HOT: the loop. The first instruction is due and no interrupt is to be taken before it.
@@ -279,12 +305,20 @@ impl Core {
             Err(stall) => return self.stalled(stall, parts),
         };
         let single_step = self.regs.rflags & flags::TF != 0;
+        let before = parts.log.tracker.as_mut().map(|tracker| {
+            tracker.begin_step();
+            self.regs
+        });
         let mut bus = parts.bus(&mut self.unit, rip);
         let flow = match execute(&mut self.regs, &mut bus, &op) {
             Ok(flow) => flow,
             Err(stall) => return self.stalled(stall, parts),
         };
         let cost = bus.cost + op.cost();
+        if let Some(before) = before {
+            let code = PhysAddr(scratch.page.pa | rip & 0xfff);
+            self.track_values(&before, code, parts);
+        }
         if parts.log.wants_retire() {
             parts.log.core(self.unit.clock, self.unit.id, Trace::Retire { rip });
         }
@@ -301,6 +335,14 @@ impl Core {
         if single_step {
             self.raise(Exception::Debug, parts);
         }
+    }
+
+    /// An instruction that lies at `code` has completed: follows values that depend on the clock.
+    fn track_values(&self, before: &Registers, code: PhysAddr, parts: &mut Parts<'_>) {
+        let Some(tracker) = &mut parts.log.tracker else { return };
+        let mut bytes = [0; crate::op::MAX_INSTRUCTION_BYTES];
+        parts.ram.read_bytes(code, &mut bytes);
+        tracker.end_step(self.unit.id, &bytes, before, &self.regs);
     }
 
     /// The instruction did not complete: it faults, waits, or is unknown.
@@ -382,7 +424,10 @@ impl Core {
         if parts.log.wants_retire() || (self.unit.attention && self.interrupt_ready()) {
             return;
         }
-        if let Some(park) = scratch.spin.visit(&self.regs, &self.unit, counter) {
+        // A tracked run sees every poll; a counted loop polls nothing.
+        let polls = parts.log.tracker.is_some();
+        let park = scratch.spin.visit(&self.regs, &self.unit, counter);
+        if let Some(park) = park.filter(|park| !polls || park.counted.is_some()) {
             self.unit.run = Run::Parked(park);
         }
     }
@@ -402,6 +447,9 @@ impl Core {
         parts.log.core_control(clock, self.unit.id, Trace::Halt);
         if self.interrupt_ready() {
             // It was pending already: no sleep, no wake-up latency.
+            if let Some(tracker) = &mut parts.log.tracker {
+                tracker.taken(self.unit.id, clock, rip);
+            }
             self.unit.run = Run::Running;
             self.unit.monitor = NO_LINE;
             parts.log.core_control(clock, self.unit.id, Trace::Wake);
@@ -476,6 +524,9 @@ fn change_page(
 
 /// Brings a code line into L1I.
 fn fetch_line(core: &mut Core, parts: &mut Parts<'_>, rip: u64, line: LineAddr) -> Access<()> {
+    if let Some(tracker) = &mut parts.log.tracker {
+        tracker.access(core.unit.id, core.unit.clock, rip, line);
+    }
     let level = core.unit.caches.fetch(line);
     match level {
         Level::L1 => {}
@@ -533,6 +584,9 @@ fn fire_triggers(core: &mut Core, parts: &mut Parts<'_>, rip: u64) {
     for (i, trigger) in parts.spec.triggers.iter().enumerate() {
         let mine = trigger.core.is_none_or(|wanted| wanted == core.unit.id);
         if mine && trigger.rip == rip {
+            if let Some(tracker) = &mut parts.log.tracker {
+                tracker.trigger(core.unit.id, core.unit.clock, rip, i);
+            }
             parts.triggers[i] += 1;
             if parts.triggers[i] >= trigger.nth {
                 let device = trigger.device;

@@ -74,6 +74,8 @@ pub struct Hba {
     coalescing_timeout: u64,
     reset_time: u64,
     firmware: Sampler,
+    /// Latencies of the next requests, before the firmware's is drawn.
+    first_latencies: VecDeque<u64>,
 
     state: IocState,
     diagnostic: Diagnostic,
@@ -121,6 +123,7 @@ impl Hba {
             coalescing_timeout: spec.coalescing_timeout,
             reset_time: spec.reset_time,
             firmware: Sampler::new(&spec.firmware_latency, seed, &spec.name),
+            first_latencies: spec.first_latencies.iter().copied().collect(),
             state: IocState::Ready,
             diagnostic: Diagnostic::default(),
             config: Config::default(),
@@ -200,7 +203,8 @@ impl Hba {
         let token = self.next_ticket;
         self.next_ticket = (token + 1) & !KIND;
         self.requests.insert(token, request);
-        let at = ctx.now + self.firmware.draw();
+        let latency = self.first_latencies.pop_front().unwrap_or_else(|| self.firmware.draw());
+        let at = ctx.now + latency;
         ctx.effects.push(DevEffect::Event { at, token });
     }
 

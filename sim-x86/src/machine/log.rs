@@ -2,6 +2,7 @@
 
 use crate::core::code::CodeCache;
 use crate::ids::{CoreId, DeviceId, PhysAddr};
+use crate::tile::Tracker;
 use crate::trace::{Actor, Observer, Record, Trace, TraceMask};
 use bitvec::vec::BitVec;
 use sim_core::Cycle;
@@ -80,6 +81,8 @@ pub struct TraceLog {
     code_writes: Vec<PhysAddr>,
     /// Per core: in user mode, as far as the observer was told.
     user: Vec<bool>,
+    /// What finds the tile of this run, if it is tracked.
+    pub tracker: Option<Box<Tracker>>,
 }
 
 impl TraceLog {
@@ -96,6 +99,7 @@ impl TraceLog {
             code: PageSet::default(),
             code_writes: Vec::new(),
             user: vec![false; cores as usize],
+            tracker: None,
         }
     }
 

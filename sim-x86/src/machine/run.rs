@@ -16,8 +16,11 @@ use crate::machine::{DmaWrite, Machine};
 use crate::mem::cache::LineState;
 use crate::mem::home::{self, Requester, Send};
 use crate::mem::ram::Ram;
+use crate::tile::Tracker;
+use crate::tile::pace::Pace;
 use crate::trace::{Delivery, Observer, Trace};
 use sim_core::Cycle;
+use std::cell::RefCell;
 
 /// Which exact speed-ups are on. None of them changes a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +74,43 @@ pub enum Stop {
     Unimplemented(CoreId),
 }
 
-impl DmaRead for Ram {
+/// What a device reads of memory, noted for a run whose tile is looked for.
+struct ReadLog<'a> {
+    ram: &'a Ram,
+    read: RefCell<Vec<(PhysAddr, u64)>>,
+}
+
+impl DmaRead for ReadLog<'_> {
     fn read(&self, addr: PhysAddr, bytes: &mut [u8]) {
-        self.read_bytes(addr, bytes);
+        self.read.borrow_mut().push((addr, bytes.len() as u64));
+        self.ram.read_bytes(addr, bytes);
     }
+}
+
+/// A loop was skipped up to now: where its last instruction began is not looked into.
+fn track_unpark(core: &Core, tracker: Option<&mut Tracker>) {
+    if let Some(tracker) = tracker {
+        let (id, clock) = (core.unit.id, core.unit.clock);
+        let acting = tracker.enter_core(id);
+        let last = Cycle(clock.0.saturating_sub(1));
+        tracker.instruction(id, last, core.regs.rip, core.regs.interrupts_enabled());
+        tracker.resume(acting);
+    }
+}
+
+/// A probe is about to take `line` from a core whose due stores are visible.
+fn track_probe(core: &Core, tracker: Option<&mut Tracker>, now: Cycle, line: LineAddr) {
+    let Some(tracker) = tracker else { return };
+    let unit = &core.unit;
+    let held = (unit.locked_line == line).then_some(unit.locked_until);
+    // Stores that would have left if the line had stayed. One behind a store to a line that has
+    // not come might have left at any time.
+    let owned = unit.caches.state(line).writable();
+    let stores = unit.stores.iter().enumerate();
+    let to_line = stores.filter(|(_, store)| owned && store.addr.line() == line);
+    let due: Vec<(usize, Cycle)> =
+        to_line.map(|(index, _)| (index, unit.stores.left_by(index + 1).max(now))).collect();
+    tracker.probed(unit.id, now, line, held, &due);
 }
 
 /// When a core next does something by itself: executes, leaves a counted loop, or makes a buffered
@@ -139,7 +175,7 @@ impl Machine {
     /// True if nobody wants to see each instruction or load, and timing is undisturbed.
     fn replays(&self) -> bool {
         let (log, perturb) = (&self.derived.log, &self.spec.perturb);
-        let seen = log.wants_retire() || log.wants_reads();
+        let seen = log.wants_retire() || log.wants_reads() || log.tracker.is_some();
         !seen && perturb.store_drain == 0 && !perturb.at_boundaries()
     }
 
@@ -159,6 +195,7 @@ impl Machine {
         {
             core.unpark(end);
             scratch.spin.go_on(core);
+            track_unpark(core, parts.log.tracker.as_deref_mut());
         }
         step::run(core, scratch, &mut parts, until);
         let until = until.min(parts.queue.horizon());
@@ -198,6 +235,7 @@ impl Machine {
             let scratch = &mut scratch[id.index()];
             core.unpark(now);
             scratch.spin.go_on(core);
+            track_unpark(core, parts.log.tracker.as_deref_mut());
             step::run(core, scratch, &mut parts, now);
         }
         step::settle(core, &mut parts, now);
@@ -206,6 +244,9 @@ impl Machine {
     fn events_at(&mut self, now: Cycle) -> Option<Stop> {
         while self.state.queue.horizon() == now {
             let (_, event) = self.state.queue.pop().expect("an event is due");
+            if let Some(tracker) = &mut self.derived.log.tracker {
+                tracker.enter_event(now, event);
+            }
             let reach = event.reach();
             if reach == Reach::Devices {
                 self.settle_stores(now);
@@ -228,9 +269,12 @@ impl Machine {
     fn handle(&mut self, now: Cycle, event: Event) -> Option<Stop> {
         match event {
             Event::Request { core, want, line } => {
-                self.home(|home, out| home.request(now, line, Requester::Core(core, want), out));
+                self.requested(now, line, Requester::Core(core, want));
             }
-            Event::WriteBack { core, line } => self.state.home.write_back(core, line),
+            Event::WriteBack { core, line } => {
+                self.track_home(now, line, Some(core));
+                self.state.home.write_back(core, line);
+            }
             Event::Probe { core, line } => self.probe(now, core, line),
             Event::Fill { core, line } => self.fill(now, core, line),
             Event::DmaRequest { device } => self.dma_request(now, device),
@@ -240,15 +284,20 @@ impl Machine {
             Event::PmuOverflow { core, generation } => self.pmu_overflow(now, core, generation),
             Event::MmioWrite { device, offset, value } => {
                 self.state.device_hash.add(now.0 ^ u64::from(offset) << 32 ^ u64::from(value));
+                self.track_device(now, device);
                 self.device(now, device, |device, ctx| device.write(offset, value, ctx));
             }
             Event::MmioRead { device, core, offset } => self.mmio_read(now, device, core, offset),
             Event::PortOut { core, port, value } => return self.port_out(now, core, port, value),
             Event::Device { device, token } => {
                 self.state.device_hash.add(now.0 ^ u64::from(token) << 40);
+                self.track_device(now, device);
                 self.device(now, device, |device, ctx| device.on_event(token, ctx));
             }
-            Event::Trigger { device } => self.device(now, device, Device::on_trigger),
+            Event::Trigger { device } => {
+                self.track_device(now, device);
+                self.device(now, device, Device::on_trigger);
+            }
             Event::Stop { core, cause } => {
                 return Some(match cause {
                     StopCause::Written => Stop::Written(core),
@@ -261,12 +310,52 @@ impl Machine {
         None
     }
 
+    /// A request reaches the home agent.
+    fn requested(&mut self, now: Cycle, line: LineAddr, from: Requester) {
+        let core = match from {
+            Requester::Core(core, _) => Some(core),
+            Requester::Dma(_) => None,
+        };
+        self.track_home(now, line, core);
+        self.home(|home, out| home.request(now, line, from, out));
+        self.track_flight(line);
+    }
+
+    /// The transaction on `line` ends.
+    fn finished(&mut self, now: Cycle, line: LineAddr, core: Option<CoreId>) {
+        self.track_home(now, line, core);
+        if let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.finished(line);
+        }
+        self.home(|home, out| home.finish(now, line, out));
+        self.track_flight(line);
+    }
+
+    fn track_home(&mut self, now: Cycle, line: LineAddr, core: Option<CoreId>) {
+        if let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.at_home(now, line, core, self.state.home.may_evict(line));
+        }
+    }
+
+    fn track_flight(&mut self, line: LineAddr) {
+        if let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.in_flight(line, self.state.home.in_flight(line));
+        }
+    }
+
+    fn track_device(&mut self, now: Cycle, device: DeviceId) {
+        if let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.device(now, device);
+        }
+    }
+
     /// Lets the home agent act and sends its messages.
     fn home(&mut self, act: impl FnOnce(&mut home::Home, &mut Vec<Send>)) {
         let mut out = Vec::new();
         act(&mut self.state.home, &mut out);
         let source = self.home_source();
         for message in out {
+            let pace = self.derived.log.tracker.as_mut().map(|tracker| tracker.sends(&message));
             let (at, event) = match message {
                 Send::Probe { at, core, line } => (at, Event::Probe { core, line }),
                 Send::Fill { at, to: Requester::Core(core, _), line } => {
@@ -282,7 +371,29 @@ impl Machine {
                     (at, Event::DmaRequest { device })
                 }
             };
-            self.state.queue.schedule(at, source, event);
+            self.schedule_as(pace, at, source, event);
+        }
+    }
+
+    /// Schedules an event whose time has the pace of who acts.
+    fn schedule(&mut self, at: Cycle, source: sim_core::Source, event: Event) {
+        self.state.queue.schedule(at, source, event);
+        if let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.posted(at, event);
+        }
+    }
+
+    /// Schedules an event whose time has a pace of its own, if the run is tracked.
+    fn schedule_as(
+        &mut self,
+        pace: Option<Pace>,
+        at: Cycle,
+        source: sim_core::Source,
+        event: Event,
+    ) {
+        self.state.queue.schedule(at, source, event);
+        if let (Some(tracker), Some(pace)) = (&mut self.derived.log.tracker, pace) {
+            tracker.posted_as(at, event, pace);
         }
     }
 
@@ -300,7 +411,16 @@ impl Machine {
             None
         };
         if let Some(at) = held {
-            self.state.queue.schedule(at, source, Event::Probe { core: id, line });
+            let split = unit.split_hold == line;
+            let pace = self.derived.log.tracker.as_mut().map(|tracker| {
+                if split {
+                    tracker.disturbs(id);
+                } else {
+                    tracker.held_off(id, now, line, at);
+                }
+                tracker.pace_of(id)
+            });
+            self.schedule_as(pace, at, source, Event::Probe { core: id, line });
             return;
         }
         let keep = self.state.home.probe_keeps(line);
@@ -308,6 +428,7 @@ impl Machine {
         let core = &mut cores[id.index()];
         let rip = core.regs.rip;
         parts.bus(&mut core.unit, rip).drain_before(now);
+        track_probe(core, parts.log.tracker.as_deref_mut(), now, line);
         let found = core.unit.caches.probe(line, keep);
         core.unit.activity += 1;
         core.unit.note(Note::Probe, now, rip, line.0);
@@ -315,7 +436,15 @@ impl Machine {
         if keep == LineState::Invalid {
             self.line_lost(now, id, line);
         }
+        if self.derived.log.tracker.is_some() {
+            self.track_home(now, line, Some(id));
+            let due = self.state.home.due(line, found);
+            if let Some(tracker) = &mut self.derived.log.tracker {
+                tracker.answered(now, line, due);
+            }
+        }
         self.home(|home, out| home.probed(now, line, found, out));
+        self.track_flight(line);
     }
 
     /// `line` left the caches of `id`.
@@ -324,6 +453,11 @@ impl Machine {
         let core = &mut cores[id.index()];
         if core.unit.fetch_line == line {
             core.unit.fetch_line = NO_LINE;
+            if let Some(tracker) = &mut parts.log.tracker
+                && core.unit.run == Run::Running
+            {
+                tracker.disturbs(id);
+            }
         }
         if core.unit.monitor == line {
             core.unit.monitor = NO_LINE;
@@ -339,6 +473,17 @@ impl Machine {
         let (cores, _, mut parts) = self.split(true, false);
         let core = &mut cores[id.index()];
         let rip = core.regs.rip;
+        let waited = match core.unit.run {
+            Run::Waiting(Wait::Line(waited)) => waited == line,
+            Run::Waiting(Wait::Stores) => true,
+            _ => false,
+        };
+        if let Some(tracker) = &mut parts.log.tracker {
+            tracker.filled(id, now, line, waited);
+            if waited {
+                tracker.cut_unless(core.unit.stalled_until <= now);
+            }
+        }
         let evicted = core.unit.caches.fill(line, state, want == Want::Fetch);
         core.unit.activity += 1;
         core.unit.note(Note::Fill, now, rip, line.0 << 2 | state as u64);
@@ -354,6 +499,9 @@ impl Machine {
             bus.ask_again_for_stores(now, victim);
             self.line_lost(now, id, victim);
         }
+        if waited && let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.resumes(id);
+        }
         let unit = &mut self.state.cores[id.index()].unit;
         match unit.run {
             Run::Waiting(Wait::Line(waited)) if waited == line => {
@@ -363,25 +511,32 @@ impl Machine {
             Run::Waiting(Wait::Stores) => unit.resume(now),
             Run::Off | Run::Running | Run::Waiting(_) | Run::Halted(_) | Run::Parked(_) => {}
         }
-        self.home(|home, out| home.finish(now, line, out));
+        self.finished(now, line, Some(id));
     }
 
     fn dma_request(&mut self, now: Cycle, device: DeviceId) {
         if let Some(write) = self.state.dma[device.index()].front() {
             let line = write.addr.line();
-            self.home(|home, out| home.request(now, line, Requester::Dma(device), out));
+            self.requested(now, line, Requester::Dma(device));
         }
     }
 
     fn dma_visible(&mut self, now: Cycle, device: DeviceId, line: LineAddr) {
         let Some(write) = self.state.dma[device.index()].pop_front() else { return };
         self.watch_dma(now, device, &write);
+        if let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.overwrites(write.addr, write.bytes.len() as u64);
+            tracker.dma_done(device);
+        }
         self.state.ram.write_bytes(write.addr, &write.bytes);
         self.state.device_hash.add(now.0 ^ write.addr.0 << 20);
-        self.home(|home, out| home.finish(now, line, out));
+        self.track_device(now, device);
+        self.finished(now, line, None);
         if let Some(next) = self.state.dma[device.index()].front() {
-            let (at, source) = (next.arrives.max(now), self.device_source(device));
-            self.state.queue.schedule(at, source, Event::DmaRequest { device });
+            let (arrives, source) = (next.arrives, self.device_source(device));
+            let pace = self.derived.log.tracker.as_mut();
+            let pace = pace.map(|tracker| tracker.dma_follows(device, now, arrives));
+            self.schedule_as(pace, arrives.max(now), source, Event::DmaRequest { device });
         }
         self.device(now, device, |device, ctx| device.on_dma_done(write.token, ctx));
     }
@@ -413,6 +568,9 @@ impl Machine {
         self.catch_up(id, now);
         let (cores, _, mut parts) = self.split(true, false);
         let core = &mut cores[id.index()];
+        if let Some(tracker) = &mut parts.log.tracker {
+            tracker.arrives(id, now);
+        }
         parts.log.core(now, id, Trace::Arrive { delivery });
         let unit = &mut core.unit;
         let detail = match delivery {
@@ -442,18 +600,22 @@ impl Machine {
     fn local_interrupt(&mut self, at: Cycle, id: CoreId, delivery: Option<Delivery>) {
         if let Some(delivery) = delivery {
             let source = sim_core::Source(id.0);
-            self.state.queue.schedule(at, source, Event::Interrupt { core: id, delivery });
+            self.schedule(at, source, Event::Interrupt { core: id, delivery });
         }
     }
 
     fn apic_timer(&mut self, now: Cycle, id: CoreId) {
+        if let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.timer_fires(id, now);
+        }
         let lapic = &self.state.cores[id.index()].unit.lapic;
         // Re-armed or stopped since: there is another event for the new deadline.
         if lapic.next_timer().is_none_or(|at| at > now) {
             return;
         }
         // The core does not notice before the interrupt arrives: a skipped loop need not end.
-        if !matches!(self.state.cores[id.index()].unit.run, Run::Parked(_)) {
+        let skips = matches!(self.state.cores[id.index()].unit.run, Run::Parked(_));
+        if !skips || self.derived.log.tracker.is_some() {
             self.catch_up(id, now);
         }
         let delivery = self.state.cores[id.index()].unit.lapic.timer_expired(now);
@@ -461,7 +623,7 @@ impl Machine {
         self.local_interrupt(now + latency, id, delivery);
         if let Some(at) = self.state.cores[id.index()].unit.lapic.next_timer() {
             let source = sim_core::Source(id.0);
-            self.state.queue.schedule(at.max(now + 1), source, Event::ApicTimer { core: id });
+            self.schedule(at.max(now + 1), source, Event::ApicTimer { core: id });
         }
     }
 
@@ -470,6 +632,9 @@ impl Machine {
             return;
         }
         self.catch_up(id, now);
+        if let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.reads_count(id);
+        }
         let unit = &mut self.state.cores[id.index()].unit;
         let counts = unit.counts(now);
         let delivery =
@@ -482,6 +647,10 @@ impl Machine {
     }
 
     fn mmio_read(&mut self, now: Cycle, device: DeviceId, id: CoreId, offset: u32) {
+        self.track_device(now, device);
+        if let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.resumes(id);
+        }
         let value = self.state.devices[device.index()].read(offset);
         let back = u64::from(self.spec.interrupts.mmio_read / 2);
         let unit = &mut self.state.cores[id.index()].unit;
@@ -510,23 +679,39 @@ impl Machine {
         call: impl FnOnce(&mut Device, &mut DevCtx<'_>),
     ) {
         let mut effects = Vec::new();
+        let memory = ReadLog { ram: &self.state.ram, read: RefCell::default() };
         let mut ctx = DevCtx {
             now,
             interrupts: &self.spec.interrupts,
-            memory: &self.state.ram,
+            memory: &memory,
             effects: &mut effects,
         };
-        call(&mut self.state.devices[id.index()], &mut ctx);
+        let device = &mut self.state.devices[id.index()];
+        let before = device.draws();
+        call(device, &mut ctx);
+        let drawn = device.draws() - before;
+        let pace = self.derived.log.tracker.as_mut().map(|tracker| {
+            memory.read.take().into_iter().for_each(|(addr, len)| tracker.reads_memory(addr, len));
+            let own = effects.iter().filter(|effect| matches!(effect, DevEffect::Event { .. }));
+            tracker.device_event(id, drawn, own.count())
+        });
         for effect in effects {
-            self.device_effect(now, id, effect);
+            self.device_effect(now, id, effect, pace);
         }
     }
 
-    fn device_effect(&mut self, now: Cycle, device: DeviceId, effect: DevEffect) {
+    /// `pace`: of an event that the device schedules for itself.
+    fn device_effect(
+        &mut self,
+        now: Cycle,
+        device: DeviceId,
+        effect: DevEffect,
+        pace: Option<Pace>,
+    ) {
         let source = self.device_source(device);
         match effect {
             DevEffect::Event { at, token } => {
-                self.state.queue.schedule(at.max(now), source, Event::Device { device, token });
+                self.schedule_as(pace, at.max(now), source, Event::Device { device, token });
             }
             DevEffect::DmaWrite { addr, bytes, token } => {
                 let leg = home::leg(&self.spec.memory);
@@ -534,13 +719,17 @@ impl Machine {
                 let arrives = now + latency;
                 let queue = &mut self.state.dma[device.index()];
                 queue.push_back(DmaWrite { addr, bytes, token, arrives });
-                if queue.len() == 1 {
-                    self.state.queue.schedule(arrives, source, Event::DmaRequest { device });
+                let first = queue.len() == 1;
+                if let Some(tracker) = &mut self.derived.log.tracker {
+                    tracker.dma_issued(device);
+                }
+                if first {
+                    self.schedule(arrives, source, Event::DmaRequest { device });
                 }
             }
             DevEffect::Interrupt { at, to, delivery } => {
                 let event = Event::Interrupt { core: to, delivery };
-                self.state.queue.schedule(at.max(now), source, event);
+                self.schedule(at.max(now), source, event);
             }
             DevEffect::Stall { core, until } => self.stall(now, core, until),
             DevEffect::Trace(what) => self.derived.log.device(now, device, what),
@@ -554,6 +743,9 @@ impl Machine {
                 continue;
             }
             self.catch_up(id, now);
+            if let Some(tracker) = &mut self.derived.log.tracker {
+                tracker.disturbs(id);
+            }
             let unit = &mut self.state.cores[id.index()].unit;
             unit.activity += 1;
             unit.stalled_until = unit.stalled_until.max(until);

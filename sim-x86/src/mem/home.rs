@@ -160,18 +160,11 @@ impl Home {
 
     /// A core answered the probe for `line` at `now`.
     pub fn probed(&mut self, now: Cycle, line: LineAddr, found: Probed, out: &mut Vec<Send>) {
-        let leg = u64::from(self.leg);
+        let due = self.due(line, found);
         let Some(transaction) = self.active.get_mut(&line) else { return };
         transaction.probes -= 1;
-        if let (Some(distance), Some(requester)) =
-            (transaction.owner_distance, transaction.requester)
-        {
-            let latency = owner_latency(&self.memory, requester, found, usize::from(distance));
-            let at = transaction.started + u64::from(latency).saturating_sub(leg);
-            transaction.fill_at = transaction.fill_at.max(at);
-        }
         // A line held back by a locked operation still has to travel.
-        transaction.fill_at = transaction.fill_at.max(now + 1);
+        transaction.fill_at = due.max(now + 1);
         let (last, requester, at) =
             (transaction.probes == 0, transaction.requester, transaction.fill_at);
         if found == Probed::Modified {
@@ -182,6 +175,28 @@ impl Home {
             (true, Some(to)) => out.push(Send::Fill { at, to, line }),
             (true, None) => self.finish(now, line, out),
         }
+    }
+
+    /// When the fill of the transaction on `line` comes if a probe that found this is answered in
+    /// time.
+    #[must_use]
+    pub fn due(&self, line: LineAddr, found: Probed) -> Cycle {
+        let Some(transaction) = self.active.get(&line) else { return Cycle(0) };
+        let fill_at = transaction.fill_at;
+        match (transaction.owner_distance, transaction.requester) {
+            (Some(distance), Some(requester)) => {
+                let latency = owner_latency(&self.memory, requester, found, usize::from(distance));
+                let latency = u64::from(latency).saturating_sub(u64::from(self.leg));
+                fill_at.max(transaction.started + latency)
+            }
+            _ => fill_at,
+        }
+    }
+
+    /// True if a transaction on `line` may evict another line from an L3.
+    #[must_use]
+    pub fn may_evict(&self, line: LineAddr) -> bool {
+        self.dies.iter().any(|l3| l3.is_full_for(line))
     }
 
     /// A dirty copy came back by a read within one die: that die's L3 is dirty now. Across dies it

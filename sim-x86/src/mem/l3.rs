@@ -160,6 +160,14 @@ impl L3 {
         Ok((victim.state != DieState::Invalid).then_some(victim))
     }
 
+    /// True if inserting `line` would evict another.
+    #[must_use]
+    pub fn is_full_for(&self, line: LineAddr) -> bool {
+        let first = self.first(line);
+        let free = |way| self.at(first + way).state == DieState::Invalid;
+        self.position(line).is_none() && !(0..self.ways).any(free)
+    }
+
     /// Every entry in use.
     pub fn entries(&self) -> impl Iterator<Item = L3Entry> + '_ {
         let all = self.entries.written().flat_map(|chunk| self.entries.chunk(chunk).iter());

@@ -310,6 +310,7 @@ mod tests {
             name: name.to_owned(),
             regs: PhysAddr(regs),
             firmware_latency: Latency::Constant(1),
+            first_latencies: Vec::new(),
             msi: true,
             interrupt_latency: None,
             coalescing_depth: 1,

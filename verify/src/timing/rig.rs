@@ -46,6 +46,7 @@ pub(super) fn spec(preset: &MachineSpec) -> MachineSpec {
         name: "hba".to_owned(),
         regs: PhysAddr(HBA),
         firmware_latency: Latency::Constant(1),
+        first_latencies: Vec::new(),
         msi: true,
         interrupt_latency: None,
         coalescing_depth: 1,

@@ -3,6 +3,7 @@
 use crate::axis::Axis;
 use crate::format;
 use scenarios::timeline::SweepRow;
+use scenarios::windows::Window;
 
 /// A band narrower than this on the whole axis is shown enlarged, in CSS pixels.
 const NARROW: f64 = 14.0;
@@ -62,6 +63,34 @@ pub(super) fn collect(rows: &[SweepRow]) -> (Vec<Class>, Vec<Band>) {
         let (from, to) = cell(&rows, i);
         match bands.last_mut() {
             Some(band) if band.class == class => band.to = to,
+            _ => {
+                classes[class].intervals += 1;
+                bands.push(Band { class, from, to });
+            }
+        }
+    }
+    (classes, bands)
+}
+
+/// The same from exact windows, which are in ascending order.
+pub(super) fn of_windows(windows: &[Window]) -> (Vec<Class>, Vec<Band>) {
+    let mut classes: Vec<Class> = Vec::new();
+    let mut bands: Vec<Band> = Vec::new();
+    for window in windows {
+        let verdict = window.verdict.as_ref();
+        let row = SweepRow {
+            value: window.lo,
+            finding: window.finding().to_owned(),
+            cpu: verdict.and_then(|verdict| verdict.cpu),
+            lock_word: verdict.and_then(|verdict| verdict.lock_word),
+        };
+        let class = class_of(&row, &mut classes);
+        let more = u64::try_from(window.width() - 1).unwrap_or(u64::MAX);
+        classes[class].values = classes[class].values.saturating_add(more);
+        classes[class].last = window.hi;
+        let (from, to) = (window.lo as f64 - 0.5, window.hi as f64 + 0.5);
+        match bands.last_mut() {
+            Some(band) if band.class == class && band.to == from => band.to = to,
             _ => {
                 classes[class].intervals += 1;
                 bands.push(Band { class, from, to });
@@ -144,6 +173,7 @@ pub(super) fn zooms(bands: &[Band], whole: &Axis) -> Vec<(f64, f64)> {
 mod tests {
     use super::*;
     use crate::axis::Spread;
+    use scenarios::windows::Verdict;
 
     fn row(value: u64, finding: &str, lock_word: Option<u32>) -> SweepRow {
         SweepRow { value, finding: finding.into(), cpu: lock_word.map(|_| 18), lock_word }
@@ -170,6 +200,24 @@ mod tests {
         assert_eq!((classes[1].first, classes[1].last, classes[1].intervals), (2, 4, 2));
         assert!(classes[1].full_name().contains("on CPU 18"));
         assert!(bands.windows(2).all(|w| w[0].to == w[1].from));
+    }
+
+    #[test]
+    fn windows_make_the_bands_of_their_rows() {
+        let outcome = |v: u64| if (30..38).contains(&v) { "hard-lockup" } else { "ok" };
+        let rows: Vec<_> = (5..=60).map(|v| row(v, outcome(v), None)).collect();
+        let window = |(lo, hi): (u64, u64)| Window {
+            lo,
+            hi,
+            verdict: Some(Verdict {
+                finding: outcome(lo).into(),
+                cpu: None,
+                lock_word: None,
+                cause: None,
+            }),
+        };
+        let windows = [(5, 29), (30, 37), (38, 60)].map(window);
+        assert_eq!(of_windows(&windows), collect(&rows));
     }
 
     #[test]

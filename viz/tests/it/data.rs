@@ -5,7 +5,8 @@ use scenarios::timeline::{
     Activity, CpuRow, Propagation, Span, SweepRow, SweepTable, TicketHistory, TicketPoint,
     TicketWait, TicketWrite, WaitEdge, WaitKind,
 };
-use viz::{Options, Picture, draw_lockup, draw_sweep, draw_tickets};
+use scenarios::windows::{Area, Map, Rectangle, Region, Verdict, Window};
+use viz::{Options, Picture, Swept, draw_lockup, draw_map, draw_sweep, draw_tickets, draw_windows};
 
 /// Clock of the machine that the data come from.
 pub(crate) const CLOCK: u64 = 2_930_000_000;
@@ -34,6 +35,11 @@ pub(crate) fn pictures(options: &Options) -> Vec<(&'static str, Picture)> {
         ("sweep-windows", draw_sweep(&two_windows_sweep(), options)),
         ("sweep-coarse", draw_sweep(&coarse_sweep(), options)),
         ("sweep-empty", draw_sweep(&SweepTable::default(), options)),
+        ("windows-needle", draw_windows(&needle_windows(), &swept("latency"), options)),
+        ("windows-empty", draw_windows(&[], &Swept::default(), options)),
+        ("map-band", draw_map(&band_map(40), [&swept("latency"), &Swept::default()], options)),
+        ("map-cells", draw_map(&band_map(9_000), [&swept("latency"), &swept("irq")], options)),
+        ("map-empty", draw_map(&empty_map(), [&swept("a"), &swept("b")], options)),
     ]
 }
 
@@ -283,6 +289,61 @@ pub(crate) fn needle_sweep() -> SweepTable {
 }
 
 /// Two narrow windows far from each other, one of them split.
+pub(crate) fn swept(param: &str) -> Swept {
+    Swept { param: param.into(), clock_hz: Some(CLOCK) }
+}
+
+fn verdict(finding: &str, lock_word: Option<u32>) -> Option<Verdict> {
+    let cpu = lock_word.map(|_| 18);
+    Some(Verdict { finding: finding.into(), cpu, lock_word, cause: None })
+}
+
+/// The same as [`needle_sweep`], as exact windows.
+pub(crate) fn needle_windows() -> Vec<Window> {
+    let window = |lo, hi, verdict| Window { lo, hi, verdict };
+    vec![
+        window(0, 417_299, verdict("ok", None)),
+        window(417_300, 417_307, verdict("hard-lockup", Some(0x0001_0001))),
+        window(417_308, 999_999, verdict("ok", None)),
+    ]
+}
+
+/// A plane with `rows` rows and a narrow band from corner to corner in it.
+pub(crate) fn band_map(rows: u64) -> Map {
+    let (width, mut rectangles, mut areas) = (rows * 3, Vec::new(), [0; 3]);
+    for row in 0..rows {
+        let band = (row * 3, row * 3 + 2);
+        let mut put = |lo: u64, hi: u64, region: usize| {
+            if lo <= hi {
+                rectangles.push(Rectangle { first: (lo, hi), second: (row, row), region });
+                areas[region] += u128::from(hi - lo + 1);
+            }
+        };
+        if row > 0 {
+            put(0, band.0 - 1, 0);
+        }
+        put(band.0, band.1, 1);
+        put(band.1 + 1, width, 2);
+    }
+    let region = |(i, area): (usize, u128)| Region {
+        verdict: if i == 1 {
+            verdict("hard-lockup", Some(0x0001_0001))
+        } else {
+            verdict("ok", None)
+        },
+        area,
+        first: (0, width),
+        second: (0, rows - 1),
+        witness: [0, 0],
+    };
+    let regions = areas.into_iter().enumerate().map(region).collect();
+    Map { area: Area { first: (0, width), second: (0, rows - 1) }, rectangles, regions }
+}
+
+fn empty_map() -> Map {
+    Map { area: Area::line(0, 0), rectangles: Vec::new(), regions: Vec::new() }
+}
+
 pub(crate) fn two_windows_sweep() -> SweepTable {
     let outcome = |v| match v {
         20_000..=20_039 => row(v, "lost-completion", None),

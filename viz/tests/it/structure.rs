@@ -5,7 +5,10 @@ use scenarios::timeline::{
     Activity, CpuRow, Propagation, Span, SweepRow, SweepTable, TicketHistory, TicketPoint,
     TicketWait, TicketWrite, WaitEdge, WaitKind,
 };
-use viz::{Format, Options, Picture, VizError, draw_lockup, draw_sweep, draw_tickets};
+use viz::{
+    Format, Options, Picture, Swept, VizError, draw_lockup, draw_map, draw_sweep, draw_tickets,
+    draw_windows,
+};
 
 /// Texts of an SVG in order of drawing, with their positions in user units.
 fn texts(svg: &str) -> Vec<(f64, f64, String)> {
@@ -69,6 +72,37 @@ fn many_that_are_never_served_are_told_in_one_sentence() {
 fn two_windows_far_apart_are_both_enlarged() {
     let picture = draw_sweep(&data::two_windows_sweep(), &Options::default());
     assert_says(&picture, &["20,050", "150,010", "7 runs in 2 intervals"]);
+}
+
+#[test]
+fn exact_windows_look_like_the_sweep_of_every_value() {
+    let windows =
+        draw_windows(&data::needle_windows(), &data::swept("latency"), &Options::default());
+    assert_says(
+        &windows,
+        &["Outcome over latency", "417,300", "8 cycles", "1,000,000 cycles from"],
+    );
+    // The same but for the title and the word for a value.
+    let sweep = draw_sweep(&data::needle_sweep(), &Options::default());
+    let places = |picture: &Picture| texts(&svg_of(picture)).len();
+    assert_eq!(places(&windows), places(&sweep));
+    assert_says(&draw_windows(&[], &Swept::default(), &Options::default()), &["No value"]);
+}
+
+#[test]
+fn a_map_says_what_its_colours_are_and_stays_small() {
+    let draw = |rows| {
+        let swept = [&data::swept("latency"), &Swept::default()];
+        draw_map(&data::band_map(rows), swept, &Options::default())
+    };
+    assert_says(
+        &draw(40),
+        &["Outcome over latency and a parameter", "latency (cycles)", "120 points", "in 2 regions"],
+    );
+    let many = svg_of(&draw(9_000));
+    assert!(many.len() < 400_000, "{} bytes", many.len());
+    // The band is three values wide in 27,000, and still there.
+    assert!(many.to_lowercase().contains("#d04a12"), "the colour of a lockup is missing");
 }
 
 #[test]

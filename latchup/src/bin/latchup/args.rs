@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
@@ -13,21 +14,51 @@ A bare-metal program's exit status is its own: see `latchup run --help`.";
 
 const SWEEP_AFTER: &str = "\
 Examples:
-  latchup sweep case.ron --param devices.ioc0.firmware_latency=0cy..10us:100cy --out sweep
-  latchup sweep case.ron --param 'tasks[0].at=1ms..2ms:10us' --seed 7 --jobs 4
-  latchup sweep case.ron --param machine.cores=2..24 --full
+  latchup sweep case.ron --param devices.ioc0.firmware_latency=0cy..1000000cy --out sweep
+      the exact windows of every outcome
+  latchup sweep case.ron --param devices.ioc0.firmware_latency=0us..400us \\
+      --odds 'LogNormal(median: \"40us\", sigma: 0.5)' --rate 100/s --monte-carlo 1000
+      how likely each outcome is, when it first happens, and the same by sampling
+  latchup sweep case.ron --param devices.ioc0.firmware_latency=0us..9us \\
+      --param 'devices.eth0.arrivals[0]=1ms..1.01ms'
+      a map over two values
+  latchup sweep case.ron --param 'tasks[0].at=1ms..2ms' --judge-edges 100 --judge-random 1000
+      windows, and single runs that must agree with them
+  latchup sweep case.ron --param machine.memory.l1_hit=1..99 --shard 3/7 --out sweep
+  latchup merge sweep
+      one of seven parts of a range, and all of them merged
+  latchup sweep case.ron --param devices.ioc0.firmware_latency=0cy..10us --grid 100cy
+      brute force: a run for every hundredth cycle
 
-Both ends belong to the range. Durations have units (cy, ns, us, ms, s), plain numbers have none;
-without STEP every cycle or number is run. The folder gets:
-  sweep.csv   value,finding,cpu,lock_word,cause,trace_hash: a row for each run, in ascending order,
-              durations in cycles, written as soon as all rows before it are there
-  sweep.json  what is swept; a different sweep is refused in this folder
-  sweep.svg   the outcomes over the parameter
-A sweep that was interrupted goes on where it was when the same command is given again.
+Both ends belong to the range. Durations have units (cy, ns, us, ms, s), plain numbers have none.
+Every cycle or number of the range is decided as if it had been run alone. The folder gets:
+  windows.csv   lo,hi,finding,cpu,lock_word,cause,witness: durations in cycles
+  windows.json  the same with edges, pairs of accesses and commands that show them
+  windows.svg   the outcomes over the parameter; windows.parquet with --parquet
+  regions.csv, map.json, map.svg  in their place, if two parameters are swept
+  odds.json     with --odds; judge.json with --judge
+  work.json     what was spent; plan.json what is swept; tiles.jsonl every run as it ends
+A sweep that was interrupted goes on where it was when the same command is given again. The
+results are the same bytes for any number of jobs and shards, and after any number of kills.
+docs/exact-windows.md has more; sweeps with a step write sweep.csv, sweep.json and sweep.svg.
 
 Exit status:
-  0  every value was run
+  0  every value was decided, and those that were judged agree
+  1  a single run disagrees with the windows
   2  wrong usage, a scenario with mistakes, a file that cannot be read or written
+  3  latchup itself failed";
+
+const MERGE_AFTER: &str = "\
+Examples:
+  latchup merge sweep
+  latchup merge node1/sweep node2/sweep --out all
+
+Every shard must be there once: gaps, overlaps, unfinished shards and shards of different sweeps
+are refused. The files are those that one process would have written.
+
+Exit status:
+  0  merged
+  2  wrong usage, shards that do not fit, a file that cannot be read or written
   3  latchup itself failed";
 
 const TEST_AFTER: &str = "\
@@ -128,12 +159,17 @@ pub(crate) enum Command {
     #[command(after_help = RUN_AFTER)]
     Run(RunArgs),
 
-    /// Run a scenario for every value of a range and tabulate what came out.
+    /// Find, for a timing or number of a scenario, the exact windows in which each outcome happens.
     ///
-    /// Every value is a run of its own. A run ends as soon as its outcome is decided (a ticket that
-    /// can never be served, an erased completion), unless --full is given.
+    /// Every value of the range is decided as if it had been run alone. A run ends as soon as its
+    /// outcome is decided (a ticket that can never be served, an erased completion), unless --full
+    /// is given. With a step, just the values of that grid are run, each on its own.
     #[command(after_help = SWEEP_AFTER)]
-    Sweep(SweepArgs),
+    Sweep(Box<SweepArgs>),
+
+    /// Put the shards of a sweep together.
+    #[command(after_help = MERGE_AFTER)]
+    Merge(MergeArgs),
 
     /// Run every scenario of a folder and hold it to what it expects.
     #[command(after_help = TEST_AFTER)]
@@ -241,9 +277,13 @@ pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) subject: Subject,
 
-    /// The value to sweep and its range.
-    #[arg(long, value_name = "PATH=LO..HI[:STEP]")]
-    pub(crate) param: String,
+    /// The value to sweep and its range; twice for a map. With STEP the values of a grid are run.
+    #[arg(long = "param", value_name = "PATH=LO..HI[:STEP]", required = true)]
+    pub(crate) params: Vec<String>,
+
+    /// Brute force: run every STEP-th value of the range on its own (the same as LO..HI:STEP).
+    #[arg(long, value_name = "STEP")]
+    pub(crate) grid: Option<String>,
 
     /// Runs at the same time; as many as the host has CPUs if left out.
     #[arg(long, value_name = "N", value_parser = jobs)]
@@ -256,6 +296,79 @@ pub(crate) struct SweepArgs {
     /// Run until the scenario ends, even if the outcome is decided before.
     #[arg(long)]
     pub(crate) full: bool,
+
+    /// Sweep part I (from 0) of N, into the folder shard-I-of-N in the results' folder. `array/N`
+    /// takes I from SLURM_ARRAY_TASK_ID or HQ_TASK_ID, `array` also N from Slurm.
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<String>,
+
+    /// Print the N shards and their ranges, and run nothing.
+    #[arg(long, value_name = "N", conflicts_with = "shard",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) plan: Option<u64>,
+
+    /// Write the table of windows or regions as Apache Parquet, too.
+    #[arg(long)]
+    pub(crate) parquet: bool,
+
+    /// Distribution of the swept time, as scenarios write it: Constant, Uniform, Normal, LogNormal,
+    /// or csv:FILE (csv:FILE#COLUMN) with measured latencies.
+    #[arg(long, value_name = "DIST")]
+    pub(crate) odds: Option<String>,
+
+    /// Operations per second (also /min, /h): gives the time to the first failure.
+    #[arg(long, value_name = "N/s", requires = "odds", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+
+    /// Estimate the odds by N samples, too.
+    #[arg(long, value_name = "N", requires = "odds",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub(crate) monte_carlo: Option<u64>,
+
+    /// How each sampled value is decided: by a run of its own, or by the windows.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = DecideBy::Judge)]
+    pub(crate) monte_carlo_by: DecideBy,
+
+    /// Seed of the samples of --monte-carlo and --judge-random.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) sample_seed: u64,
+
+    /// Run every point of the range alone and compare.
+    #[arg(long)]
+    pub(crate) judge: bool,
+
+    /// Run N random points alone and compare.
+    #[arg(long, value_name = "N")]
+    pub(crate) judge_random: Option<usize>,
+
+    /// Run every value within WIDTH of an edge alone and compare.
+    #[arg(long, value_name = "WIDTH")]
+    pub(crate) judge_edges: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MergeArgs {
+    /// Folders of shards, or the folder that has them all.
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) folders: Vec<PathBuf>,
+
+    /// Folder of the whole; the first DIR if left out.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write the table of windows or regions as Apache Parquet, too.
+    #[arg(long)]
+    pub(crate) parquet: bool,
+}
+
+/// How a sampled value is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DecideBy {
+    /// By a run of its own: independent of the windows.
+    Judge,
+    /// By the windows: fast, but a check of the integration only.
+    Windows,
 }
 
 #[derive(Debug, Args)]
@@ -353,6 +466,31 @@ impl Subject {
         let cores = self.cores.map(|cores| format!("machine.cores={cores}"));
         let seed = self.seed.map(|seed| format!("seed={seed}"));
         self.sets.iter().cloned().chain(cores).chain(seed).collect()
+    }
+}
+
+impl SweepArgs {
+    /// True if something is asked for that only exact windows can give.
+    pub(crate) fn only_exact(&self) -> bool {
+        let judged = self.judge || self.judge_random.is_some() || self.judge_edges.is_some();
+        judged || self.shard.is_some() || self.plan.is_some() || self.odds.is_some() || self.parquet
+    }
+}
+
+/// Operations per second.
+fn rate(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.split_once('/').unwrap_or((text, ""));
+    let number: f64 = number.trim().parse().map_err(|_| "write a rate like 100/s".to_owned())?;
+    let seconds = match unit.trim() {
+        "s" => 1.0,
+        "min" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err("write a rate with /s, /min or /h: 100/s".to_owned()),
+    };
+    if number.is_finite() && number > 0.0 {
+        Ok(number / seconds)
+    } else {
+        Err("a rate is above 0".to_owned())
     }
 }
 

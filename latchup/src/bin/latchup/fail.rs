@@ -3,6 +3,7 @@
 use scenarios::diagnostics::Diagnostics;
 use scenarios::simulation::SimulationError;
 use scenarios::sweep::SweepError;
+use scenarios::windows::CoverError;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -36,6 +37,9 @@ pub(crate) enum Failure {
     /// A run of a sweep broke off.
     #[error(transparent)]
     Sweep(SweepError),
+    /// A range could not be covered with tiles.
+    #[error(transparent)]
+    Cover(CoverError),
     /// The host refuses threads.
     #[error("cannot start threads")]
     Threads(#[from] rayon::ThreadPoolBuildError),
@@ -84,6 +88,7 @@ impl Failure {
             Failure::Print(_)
             | Failure::Simulation(_)
             | Failure::Sweep(_)
+            | Failure::Cover(_)
             | Failure::Threads(_)
             | Failure::Picture(_)
             | Failure::Litmus(_)
@@ -117,6 +122,18 @@ impl From<SweepError> for Failure {
         match error {
             SweepError::Refused(diagnostics) => Failure::Refused(diagnostics),
             error => Failure::Sweep(error),
+        }
+    }
+}
+
+impl From<CoverError> for Failure {
+    fn from(error: CoverError) -> Self {
+        match error {
+            CoverError::Sweep(error) => error.into(),
+            CoverError::TooManyRows => {
+                Failure::usage(error.to_string(), "give the one with fewer values second")
+            }
+            error => Failure::Cover(error),
         }
     }
 }

@@ -102,6 +102,11 @@ pub(crate) fn options(subject: &Subject, clock: Hertz) -> Result<RunOptions, Fai
 
 /// The command that repeats the run of `subject`.
 pub(crate) fn reproduce(subject: &Subject) -> String {
+    shell::join(reproduce_words(subject))
+}
+
+/// The words of that command.
+pub(crate) fn reproduce_words(subject: &Subject) -> Vec<String> {
     let mut words = vec!["latchup".to_owned(), "run".to_owned()];
     // A name that begins with a dash would be taken for an option.
     let file = subject.file.to_string_lossy();
@@ -115,7 +120,7 @@ pub(crate) fn reproduce(subject: &Subject) -> String {
     option("--cores", subject.cores.map(|cores| cores.to_string()));
     option("--seed", subject.seed.map(|seed| seed.to_string()));
     option("--until", subject.until.clone());
-    shell::join(words)
+    words
 }
 
 /// Threads for `jobs` runs at a time; one for each CPU of the host if it is not said.

@@ -5,7 +5,9 @@ mod check;
 mod fail;
 mod input;
 mod litmus;
+mod merge;
 mod out_dir;
+mod parquet;
 mod pictures;
 mod plot;
 mod run;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => run::run(args, &mut screen),
         Command::Sweep(args) => sweep::sweep(args, &mut screen),
+        Command::Merge(args) => merge::merge(args, &mut screen),
         Command::Test(args) => test::test(args, &mut screen),
         Command::Check(args) => check::check(args, &mut screen),
         Command::Plot(args) => plot::plot(args, &mut screen),

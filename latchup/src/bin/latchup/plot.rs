@@ -5,6 +5,7 @@ use crate::fail::Failure;
 use crate::out_dir::OutDir;
 use crate::pictures::{TIMELINE, Timeline, draw_outcomes};
 use crate::screen::Screen;
+use crate::sweep;
 use crate::sweep_files;
 use crate::{AS_EXPECTED, Outcome};
 use std::io::ErrorKind;
@@ -12,7 +13,8 @@ use std::path::Path;
 
 pub(crate) fn plot(args: &PlotArgs, screen: &mut Screen) -> Outcome {
     let (timeline, table) = (timeline(&args.dir)?, sweep_files::read(&args.dir)?);
-    if timeline.is_none() && table.is_none() {
+    let exact = sweep::rebuild(&args.dir)?;
+    if timeline.is_none() && table.is_none() && exact.is_none() {
         return Err(Failure::usage(
             format!("there is nothing to draw in {}", args.dir.display()),
             "name a folder that `latchup run --out` or `latchup sweep` wrote",
@@ -27,6 +29,9 @@ pub(crate) fn plot(args: &PlotArgs, screen: &mut Screen) -> Outcome {
     }
     if let Some(table) = table {
         names.push(draw_outcomes(&table, &dir, format, &options)?);
+    }
+    if let Some((plan, found)) = exact {
+        names.push(sweep::draw(&plan, &found, &dir, format, &options)?);
     }
     for name in names {
         screen.print(&format!("{}\n", dir.path(&name).display()))?;

@@ -1,53 +1,76 @@
-//! `latchup sweep`.
+//! `latchup sweep`: exact windows, or brute force over a grid.
 
+mod exact;
+mod grid;
+mod judge;
+mod odds;
+mod plan;
+mod results;
+mod shard;
+mod table;
+mod tiles;
+
+pub(crate) use plan::Plan;
+pub(crate) use results::{Work, draw, finished, read_plan, rebuild, write};
+pub(crate) use table::tell;
+pub(crate) use tiles::Tiles;
+
+use crate::Outcome;
 use crate::args::SweepArgs;
 use crate::fail::Failure;
-use crate::input::{Input, options, pool};
-use crate::out_dir::OutDir;
-use crate::pictures::draw_outcomes;
+use crate::input::Input;
 use crate::screen::Screen;
-use crate::sweep_files::{CSV, Description, FORMAT, Rows};
-use crate::{AS_EXPECTED, Outcome};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use scenarios::load::Loaded;
-use scenarios::simulation::RunOptions;
-use scenarios::sweep::{Grid, Param, ParamError, Sweep, bands, in_order};
-use scenarios::timeline::SweepTable;
+use scenarios::sweep::{Param, ParamError};
 use sha2::{Digest, Sha256};
-use sim_core::Hertz;
 use std::path::PathBuf;
 
-pub(crate) fn sweep(args: &SweepArgs, screen: &mut Screen) -> Outcome {
-    let wrong = |error: ParamError| {
-        Failure::usage(format!("--param {}: {error}", args.param), error.help())
-    };
-    let param: Param = args.param.parse().map_err(wrong)?;
-    let input = Input::read(&args.subject)?;
-    // Both ends are tried before anything is written or run. The clock may be what is swept, but
-    // then the values are plain numbers, and it does not matter which clock this is.
-    let clock = input.load()?.spec.clock;
-    let grid = param.grid(clock).map_err(wrong)?;
-    let options = RunOptions { until_decided: !args.full, ..options(&args.subject, clock)? };
-    let sweep = Sweep { document: &input.document, files: &input.files, param: &param, options };
-    let first = sweep.load(grid.value(0))?;
-    screen.diagnostics(&first.warnings);
-    sweep.load(grid.value(grid.len() - 1))?;
-    let description = describe(args, &input, &param, &grid, &first);
-    drop(first);
+/// A parameter, and how it was written.
+struct Written {
+    text: String,
+    param: Param,
+}
 
-    let dir = OutDir::prepare(&folder(args))?;
-    let mut rows = Rows::open(&dir, &description)?;
-    if !rows.done.is_empty() {
-        screen.note(&format!("{} of {} runs are done already", rows.done.len(), grid.len()));
+pub(crate) fn sweep(args: &SweepArgs, screen: &mut Screen) -> Outcome {
+    let parse = |text: &String| match text.parse::<Param>() {
+        Ok(param) => Ok(Written { text: text.clone(), param }),
+        Err(error) => Err(wrong_range(text, &error)),
+    };
+    let mut params = args.params.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    if params.len() > 2 {
+        return Err(Failure::usage(
+            format!("{} parameters are more than can be swept exactly", params.len()),
+            "sweep one or two, and give the others values with --set",
+        ));
     }
-    run_all(&sweep, &grid, args.jobs, &mut rows)?;
-    let clock_hz = description.clock_hz;
-    let table = SweepTable { param: description.param, clock_hz, rows: rows.done };
-    draw_outcomes(&table, &dir, viz::Format::Svg, &viz::Options::default())?;
-    screen.print(&summary(&table, &grid))?;
-    screen.print(&format!("\n{}\n", dir.path(CSV).display()))?;
-    screen.flush()?;
-    Ok(AS_EXPECTED)
+    let stepped = params.iter().any(|written| written.param.has_step());
+    if !stepped && args.grid.is_none() {
+        return exact::sweep(args, params, screen);
+    }
+    if params.len() > 1 {
+        return Err(Failure::usage(
+            "brute force runs over one parameter",
+            "leave the steps out: two parameters are swept exactly",
+        ));
+    }
+    if args.only_exact() {
+        return Err(Failure::usage(
+            "a sweep with steps has no windows to shard, judge or integrate",
+            "leave the step out: PATH=LO..HI",
+        ));
+    }
+    let mut written = params.remove(0);
+    if let Some(step) = &args.grid {
+        let wrong = |error| wrong_range(&format!("{} --grid {step}", written.text), &error);
+        written.param = written.param.clone().with_step(step).map_err(wrong)?;
+    }
+    grid::sweep(args, written, screen)
+}
+
+/// What is wrong with a range.
+fn wrong_range(text: &str, error: &ParamError) -> Failure {
+    Failure::usage(format!("--param {text}: {error}"), error.help())
 }
 
 /// Where the results go.
@@ -60,15 +83,9 @@ fn folder(args: &SweepArgs) -> PathBuf {
     })
 }
 
-fn describe(
-    args: &SweepArgs,
-    input: &Input,
-    param: &Param,
-    grid: &Grid,
-    first: &Loaded,
-) -> Description {
-    // The text says what is meant, the loaded memory what it has become: another guest kernel or
-    // another object file is another sweep.
+/// SHA-256 of the scenario: the text says what is meant, the loaded memory what it has become, so
+/// that another guest kernel or another object file is another sweep.
+fn digest(input: &Input, first: &Loaded) -> String {
     let mut digest = Sha256::new();
     digest.update(input.text.as_bytes());
     for segment in &first.segments {
@@ -76,99 +93,13 @@ fn describe(
         digest.update((segment.bytes.len() as u64).to_le_bytes());
         digest.update(&segment.bytes);
     }
-    let digest: Vec<String> = digest.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Description {
-        format: FORMAT,
-        title: first.title.clone(),
-        digest: digest.concat(),
-        param: param.path.clone(),
-        clock_hz: param.is_time().then_some(first.spec.clock.0),
-        grid: *grid,
-        set: args.subject.changes(),
-        until: args.subject.until.clone(),
-        full: args.full,
-    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Runs what is not done yet.
-fn run_all(
-    sweep: &Sweep<'_>,
-    grid: &Grid,
-    jobs: Option<usize>,
-    rows: &mut Rows,
-) -> Result<(), Failure> {
-    let done = rows.done.len();
-    let bar = ProgressBar::with_draw_target(Some(grid.len() as u64), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} runs, {eta} left {msg}");
+/// A bar on standard error, if that is a terminal.
+fn progress(len: u64, template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template(template);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_position(done as u64);
-    bar.reset_eta();
-    let work = |index: usize| Ok(sweep.run(grid.value(done + index))?);
-    let result = in_order(&pool(jobs)?, grid.len() - done, work, |run| {
-        bar.set_message(run.row.finding.clone());
-        rows.push(run)?;
-        bar.inc(1);
-        Ok(())
-    });
-    bar.finish_and_clear();
-    result
-}
-
-/// The bands, a line each.
-fn summary(table: &SweepTable, grid: &Grid) -> String {
-    let unit = if table.clock_hz.is_some() { "cy" } else { "" };
-    let mut text = format!(
-        "{} = {}{unit}..{}{unit}:{}{unit}, {} runs\n",
-        table.param,
-        grid.lo,
-        grid.hi,
-        grid.step,
-        table.rows.len()
-    );
-    let clock = table.clock_hz.map(Hertz);
-    let width = grid.hi.to_string().len();
-    for band in bands(&table.rows) {
-        let word = band.lock_word.map(|word| format!("{word:#010x}")).unwrap_or_default();
-        let (from, to) = (band.from, band.to);
-        let time = clock.map(|clock| {
-            let nanos = |cycles| clock.seconds(cycles) * 1e9;
-            format!("  {:.1} to {:.1} ns", nanos(from), nanos(to))
-        });
-        let line = format!(
-            "  {from:>width$}..{to:<width$}{unit}  {:<26} {word:<10} {:>7} runs{}",
-            band.finding,
-            band.runs,
-            time.unwrap_or_default()
-        );
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use scenarios::timeline::SweepRow;
-
-    #[test]
-    fn the_summary_has_a_line_for_each_band() {
-        let row = |value, finding: &str, lock_word| SweepRow {
-            value,
-            finding: finding.to_owned(),
-            cpu: None,
-            lock_word,
-        };
-        let table = SweepTable {
-            param: "a.b".to_owned(),
-            clock_hz: Some(1_000_000_000),
-            rows: vec![row(0, "lost-completion", None), row(5, "ok", Some(0x2_0002))],
-        };
-        let text = summary(&table, &Grid { lo: 0, hi: 9, step: 5 });
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "a.b = 0cy..9cy:5cy, 2 runs");
-        assert!(lines[1].starts_with("  0..0cy  lost-completion"), "{text}");
-        assert!(lines[2].contains("ok") && lines[2].contains("0x00020002"), "{text}");
-        assert!(lines[2].ends_with("1 runs  5.0 to 5.0 ns"), "{text}");
-    }
+    bar
 }

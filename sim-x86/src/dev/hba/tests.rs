@@ -39,6 +39,7 @@ fn spec(latency: Latency) -> HbaSpec {
         name: "ioc0".to_owned(),
         regs: PhysAddr(0xe000_0000),
         firmware_latency: latency,
+        first_latencies: Vec::new(),
         msi: true,
         interrupt_latency: None,
         coalescing_depth: 1,

@@ -1,0 +1,162 @@
+//! Exact windows: every value of a range decided, and what follows from them.
+
+use super::judge::Court;
+use super::odds::Question;
+use super::plan::{Given, Parameter, Plan};
+use super::results::{Found, Work};
+use super::{Written, digest, folder, odds, progress, results, shard, table, wrong_range};
+use crate::args::SweepArgs;
+use crate::fail::Failure;
+use crate::input::{Input, options, pool, reproduce_words};
+use crate::out_dir::OutDir;
+use crate::screen::Screen;
+use crate::{AS_EXPECTED, NOT_AS_EXPECTED, Outcome};
+use rayon::ThreadPool;
+use scenarios::simulation::RunOptions;
+use scenarios::sweep::Param;
+use scenarios::windows::{Area, Brute, Cover, Decide, Subject, decider};
+use sim_core::Hertz;
+
+pub(super) fn sweep(args: &SweepArgs, written: Vec<Written>, screen: &mut Screen) -> Outcome {
+    let input = Input::read(&args.subject)?;
+    // The clock may be what is swept, but then the values are plain numbers, and it does not
+    // matter which clock this is.
+    let clock = input.load()?.spec.clock;
+    let parameters = parameters(&written, clock)?;
+    let params: Vec<Param> = written.into_iter().map(|written| written.param).collect();
+    let options = RunOptions { until_decided: !args.full, ..options(&args.subject, clock)? };
+    let subject =
+        Subject { document: &input.document, files: &input.files, params: &params, options };
+    let law = odds::law(args, &parameters)?;
+    let plan = plan(args, &input, &subject, parameters, screen)?;
+    if let Some(count) = args.plan {
+        return table::commands(&plan, count, screen);
+    }
+    let Some(area) = plan.area() else {
+        return Err(Failure::usage(
+            "there are more shards than values of the first parameter",
+            "take fewer shards",
+        ));
+    };
+    let dir = OutDir::prepare(&place(args, &plan))?;
+    let decider = decider(subject);
+    let pool = pool(args.jobs)?;
+    let cover = cover(&dir, &plan, area, &*decider, &pool, screen)?;
+    let work = work(&cover, &subject, area)?;
+    let found = results::write(&dir, &plan, &cover, &work)?;
+    if args.parquet {
+        found.write_parquet(&dir)?;
+    }
+    table::tell(&plan, &found, &work, &dir, screen)?;
+    if let (Some(law), Found::Windows(windows)) = (&law, &found) {
+        let (decider, pool, dir) = (&*decider, &pool, &dir);
+        Question { law, table: windows, decider, pool, dir }.answer(args, screen)?;
+    }
+    let court = Court {
+        plan: &plan,
+        cover: &cover,
+        found: &found,
+        decider: &*decider,
+        pool: &pool,
+        dir: &dir,
+    };
+    let right = court.judge(args, screen)?;
+    screen.flush()?;
+    Ok(if right { AS_EXPECTED } else { NOT_AS_EXPECTED })
+}
+
+/// The ranges, in cycles of `clock` where they are durations.
+fn parameters(written: &[Written], clock: Hertz) -> Result<Vec<Parameter>, Failure> {
+    let parameter = |Written { text, param }: &Written| {
+        let (lo, hi) = param.range(clock).map_err(|error| wrong_range(text, &error))?;
+        let clock_hz = param.is_time().then_some(clock.0);
+        Ok(Parameter { path: param.path.clone(), clock_hz, lo, hi })
+    };
+    let parameters: Vec<Parameter> =
+        written.iter().map(parameter).collect::<Result<_, Failure>>()?;
+    if let [a, b] = &parameters[..]
+        && a.path == b.path
+    {
+        return Err(Failure::usage(
+            format!("{} is swept twice", a.path),
+            "give each parameter once",
+        ));
+    }
+    Ok(parameters)
+}
+
+/// Loads both ends of the range, so that mistakes show before anything is written or run.
+fn plan(
+    args: &SweepArgs,
+    input: &Input,
+    subject: &Subject<'_>,
+    parameters: Vec<Parameter>,
+    screen: &mut Screen,
+) -> Result<Plan, Failure> {
+    let shard = args.shard.as_ref();
+    let shard =
+        shard.map(|text| shard::parse(text, |name| std::env::var(name).ok())).transpose()?;
+    let given = Given {
+        parameters,
+        shard,
+        set: args.subject.changes(),
+        until: args.subject.until.clone(),
+        full: args.full,
+        run: reproduce_words(&args.subject),
+    };
+    let ends = |pick: fn(&Parameter) -> u64| {
+        let value = |i: usize| given.parameters.get(i).map_or(0, pick);
+        [value(0), value(1)]
+    };
+    let first = subject.load(ends(|parameter| parameter.lo))?;
+    screen.diagnostics(&first.warnings);
+    subject.load(ends(|parameter| parameter.hi))?;
+    Ok(Plan::new(first.title.clone(), digest(input, &first), given))
+}
+
+/// The folder of this plan's results.
+fn place(args: &SweepArgs, plan: &Plan) -> std::path::PathBuf {
+    let folder = folder(args);
+    match plan.shard {
+        None => folder,
+        Some(shard) => folder.join(format!("shard-{}-of-{}", shard.index, shard.count)),
+    }
+}
+
+/// Covers the area, going on with what the folder knows.
+fn cover(
+    dir: &OutDir,
+    plan: &Plan,
+    area: Area,
+    decider: &dyn Decide,
+    pool: &ThreadPool,
+    screen: &mut Screen,
+) -> Result<Cover, Failure> {
+    let mut cover = Cover::new(area)?;
+    let mut tiles = super::Tiles::open(dir, plan)?;
+    for tile in std::mem::take(&mut tiles.known) {
+        cover.add(&tile)?;
+    }
+    let (all, mut count) = (area.points(), cover.work().0);
+    if count > 0 {
+        screen.note(&format!("going on with {count} tiles, {} points remain", cover.remaining()));
+    }
+    let short = |points: u128| u64::try_from(points).unwrap_or(u64::MAX);
+    let bar = progress(short(all), "{wide_bar} {percent} % of {len}, {msg}");
+    let result = cover.complete(decider, pool, &mut |tile, remaining| {
+        tiles.push(tile)?;
+        count += 1;
+        bar.set_position(short(all - remaining));
+        bar.set_message(format!("{count} tiles, {remaining} remain"));
+        Ok::<(), Failure>(())
+    });
+    bar.finish_and_clear();
+    result.map(|()| cover)
+}
+
+/// What was spent, and what brute force would take: a run from boot to outcome for each point.
+fn work(cover: &Cover, subject: &Subject<'_>, area: Area) -> Result<Work, Failure> {
+    let (runs, cycles) = cover.work();
+    let (_, run_cycles) = Brute(*subject).run([area.first.0, area.second.0])?;
+    Ok(Work { runs, cycles, points: area.points(), run_cycles })
+}

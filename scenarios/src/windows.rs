@@ -1,0 +1,34 @@
+//! Exact windows: for every value of a range, what the scenario comes to.
+//!
+//! A [`Decide`] runs one value and says how far its answer holds: a [`Tile`]. Everything above it
+//! only puts tiles together, so its results are as exact as the tiles are, whoever makes them.
+//! [`Cover`] asks for tiles until every value is known; [`Table`] has the windows of one
+//! parameter, [`Map`] the regions of two. [`odds`] integrates a distribution over the windows,
+//! [`monte_carlo`] estimates the same by sampling, [`judge`] compares with single runs.
+
+mod brute;
+mod cover;
+mod forked;
+pub mod judge;
+mod map;
+pub mod monte_carlo;
+pub mod odds;
+mod pieces;
+mod table;
+pub mod tile;
+
+pub use brute::{Brute, Subject};
+pub use cover::{Area, Cover, CoverError};
+pub use forked::Forked;
+pub use map::{Map, Rectangle, Region};
+pub use table::{Edge, Table, Window};
+pub use tile::{Bound, Decide, Side, Tile, Verdict};
+
+/// What decides the points of a sweep.
+#[must_use]
+pub fn decider(subject: Subject<'_>) -> Box<dyn Decide + '_> {
+    Box::new(Brute(subject))
+}
+
+#[cfg(test)]
+mod toy;

@@ -1,0 +1,83 @@
+//! Decides a point by running it, and nothing else.
+
+use super::tile::{Decide, Tile, Verdict};
+use crate::diagnostics::Diagnostics;
+use crate::document::Document;
+use crate::guest::Guest;
+use crate::load::{Files, Loaded};
+use crate::simulation::RunOptions;
+use crate::sweep::{Param, SweepError, alone};
+
+/// A scenario whose parameters are swept.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The scenario, with all other changes made.
+    pub document: &'a Document,
+    /// Files that it names.
+    pub files: &'a (dyn Files + Sync),
+    /// One parameter or two.
+    pub params: &'a [Param],
+    /// How to run.
+    pub options: RunOptions,
+}
+
+impl std::fmt::Debug for Subject<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subject").field("params", &self.params).finish_non_exhaustive()
+    }
+}
+
+impl Subject<'_> {
+    /// `at` as [`Document::set`] takes it, an argument for each parameter.
+    #[must_use]
+    pub fn settings(&self, at: [u64; 2]) -> Vec<String> {
+        self.params.iter().zip(at).map(|(param, value)| param.setting(value)).collect()
+    }
+
+    /// Loads the scenario with these values.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(&self, at: [u64; 2]) -> Result<Loaded, Diagnostics> {
+        let mut document = self.document.clone();
+        for setting in self.settings(at) {
+            document.set(&setting);
+        }
+        document.load(&Guest::shipped().image, self.files)
+    }
+}
+
+/// Runs every point alone, from its boot to its outcome: tiles of one point each.
+#[derive(Clone, Copy, Debug)]
+pub struct Brute<'a>(pub Subject<'a>);
+
+impl Brute<'_> {
+    /// What a point leads to, and the cycles that were simulated.
+    ///
+    /// # Errors
+    /// If the scenario does not take the value, or the run breaks off.
+    pub fn run(&self, at: [u64; 2]) -> Result<(Verdict, u64), SweepError> {
+        let loaded = self.0.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
+        let broke_off =
+            |source| SweepError::Simulation { setting: self.0.settings(at).join(" "), source };
+        let run = alone(loaded, &self.0.options).map_err(broke_off)?;
+        let verdict = Verdict {
+            finding: run.finding.kind.name().to_owned(),
+            cpu: run.finding.cpu,
+            lock_word: run.finding.lock_word,
+            cause: run.finding.cause.map(|cause| cause.name().to_owned()),
+        };
+        Ok((verdict, run.cycles))
+    }
+}
+
+impl Decide for Brute<'_> {
+    fn decide(&self, at: [u64; 2]) -> Result<Tile, SweepError> {
+        let (verdict, cycles) = self.run(at)?;
+        Ok(Tile { at, bounds: Tile::point(), verdict: Some(verdict), cycles })
+    }
+
+    fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
+        self.run(at).map(|(verdict, _)| Some(verdict))
+    }
+}

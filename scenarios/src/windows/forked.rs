@@ -1,0 +1,166 @@
+//! Decides a point by a tracked run from the last moment before the values are first used.
+//!
+//! Everything up to the first use of a swept latency is the same for all values: it is run once.
+//! Each point is a fork from there, tracked (see [`sim_x86::tile`]), up to the moment at which its
+//! outcome is decided: something is wrong that will not mend
+//! ([`Collector::is_decided`](crate::collect::Collector::is_decided)), the request has ended well
+//! ([`Collector::is_delivered`](crate::collect::Collector::is_delivered)), or the scenario stops.
+
+use super::brute::Subject;
+use super::tile::{Bound, Decide, Side, Tile, Verdict};
+use crate::diagnosis::StopReason;
+use crate::load::Loaded;
+use crate::simulation::{RunOptions, Simulation, SimulationError};
+use crate::sweep::SweepError;
+use sim_x86::dev::{DeviceSpec, Latency};
+use sim_x86::ids::DeviceId;
+use sim_x86::tile::pace::{Bounds, Site};
+
+/// Cycles between two looks at a fork's outcome: the less, the wider the tiles, as nothing that
+/// follows the decision can bound them.
+const LOOK: u64 = 2_000;
+/// Cycles of the first steps in search of the first use, and of the last.
+const STEP: u64 = 1 << 24;
+const LAST_STEP: u64 = 1 << 12;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Forked<'a> {
+    subject: Subject<'a>,
+    /// The devices whose latencies are swept, one for each parameter.
+    swept: Vec<DeviceId>,
+    base: Simulation,
+    options: RunOptions,
+}
+
+/// The device whose constant latency the parameter `path` sets, if it does.
+fn device_of(path: &str, loaded: &Loaded) -> Option<DeviceId> {
+    let (name, field) = path.strip_prefix("devices.")?.split_once('.')?;
+    let position = loaded.spec.devices.iter().position(|device| device.name() == name)?;
+    let latency = match &loaded.spec.devices[position] {
+        DeviceSpec::Hba(_) => field == "firmware_latency",
+        DeviceSpec::IrqSource(_) | DeviceSpec::Stall(_) => false,
+    };
+    let id = u8::try_from(position).ok()?;
+    latency.then_some(DeviceId(id))
+}
+
+impl<'a> Forked<'a> {
+    /// Runs the scenario up to the first use of its parameters, with `at` for them. `None` if one
+    /// of them is not the latency of a device.
+    ///
+    /// # Errors
+    /// If the scenario does not take the value, or does not boot.
+    pub fn new(subject: Subject<'a>, at: [u64; 2]) -> Result<Option<Self>, SweepError> {
+        let loaded = subject.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
+        let devices = subject.params.iter().map(|param| device_of(&param.path, &loaded));
+        let Some(swept) = devices.collect::<Option<Vec<DeviceId>>>() else { return Ok(None) };
+        let broke_off = |source: SimulationError| SweepError::Simulation {
+            setting: subject.settings(at).join(" "),
+            source: Box::new(source),
+        };
+        let mut base = Simulation::new(loaded).map_err(broke_off)?;
+        base.boot(subject.options.speed).map_err(broke_off)?;
+        let base = before_first_use(base, &swept, &subject.options);
+        let replies = Some(base.collector().replies() + 1);
+        let options =
+            RunOptions { until_decided: true, replies, look: Some(LOOK), ..subject.options };
+        Ok(Some(Forked { subject, swept, base, options }))
+    }
+
+    /// Cycles that all points have in common.
+    #[must_use]
+    pub fn shared_cycles(&self) -> u64 {
+        self.base.machine().now().0
+    }
+
+    fn fork(&self, at: [u64; 2], tracked: bool) -> Result<(Verdict, Bounds, u64), SweepError> {
+        let mut fork = self.base.clone();
+        for (&device, value) in self.swept.iter().zip(at) {
+            fork.machine_mut().set_latency(device, &Latency::Constant(value));
+        }
+        if tracked {
+            fork.machine_mut().track(&self.swept);
+        }
+        let stop = fork.run(&self.options).map_err(|source| SweepError::Simulation {
+            setting: self.subject.settings(at).join(" "),
+            source: Box::new(source),
+        })?;
+        let cycles = fork.machine().now() - self.base.machine().now();
+        let timed = matches!(stop, StopReason::Deadline);
+        let bounds = fork.machine_mut().tile(timed).unwrap_or_default();
+        let finding = fork.investigate(&stop).diagnosis.finding;
+        let verdict = Verdict {
+            finding: finding.kind.name().to_owned(),
+            cpu: finding.cpu,
+            lock_word: finding.lock_word,
+            cause: finding.cause.map(|cause| cause.name().to_owned()),
+        };
+        Ok((verdict, bounds, cycles))
+    }
+
+    fn side(&self, site: Site) -> Side {
+        let symbols = &self.base.loaded().symbols;
+        let (who, what) = match site {
+            Site::Access { core, rip, line } => {
+                let at = line.base();
+                (core.to_string(), format!("{} at line {at:#x}", symbols.format(rip)))
+            }
+            Site::Line { core, line } => {
+                let who = core.map_or("a device".to_owned(), |core| core.to_string());
+                (who, format!("its copy of line {:#x}", line.base()))
+            }
+            Site::Boundary { core, rip } => {
+                (core.to_string(), format!("before {}", symbols.format(rip)))
+            }
+            Site::Arrival { core } => (core.to_string(), "an interrupt arrives".to_owned()),
+            Site::Device(device) => {
+                let name = self.base.machine().spec().devices[device.index()].name();
+                (name.to_owned(), "an event in the device".to_owned())
+            }
+            Site::Look => ("the run".to_owned(), "is looked at".to_owned()),
+        };
+        Side { who, what }
+    }
+}
+
+/// The simulation as it is shortly before one of `swept` is drawn for the first time, ready to be
+/// forked; or at its end, if none ever is.
+fn before_first_use(
+    mut simulation: Simulation,
+    swept: &[DeviceId],
+    options: &RunOptions,
+) -> Simulation {
+    let deadline = simulation.deadline_of(options);
+    let mut step = STEP;
+    loop {
+        let before = simulation.fork();
+        let until = (simulation.machine().now() + step).min(deadline);
+        simulation.advance(until, options.speed, &mut ());
+        let drawn = |&device: &DeviceId| simulation.machine().latencies_drawn(device) > 0;
+        let used = swept.iter().any(drawn);
+        if used && step <= LAST_STEP || !used && until == deadline {
+            return before;
+        }
+        if used {
+            simulation = before;
+            step /= 16;
+        }
+    }
+}
+
+impl Decide for Forked<'_> {
+    fn decide(&self, at: [u64; 2]) -> Result<Tile, SweepError> {
+        let (verdict, bounds, cycles) = self.fork(at, true)?;
+        let bounds = bounds.iter().map(|(direction, bound)| Bound {
+            direction,
+            slack: bound.slack,
+            pair: bound.pair.map(|pair| pair.map(|site| self.side(site))),
+        });
+        Ok(Tile { at, bounds: bounds.collect(), verdict: Some(verdict), cycles })
+    }
+
+    fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
+        self.fork(at, false).map(|(verdict, ..)| Some(verdict))
+    }
+}

@@ -1,0 +1,592 @@
+//! Values that depend on when the clock was read.
+//!
+//! The time-stamp counter, read on a core whose clock moves, gives a value that moves too. Such
+//! values are followed through registers, flags and memory as `value + k · (v − here)`, within an
+//! error: copies, sums, shifts and products with constants keep that form, and a comparison bounds
+//! the swept values to where its outcome stays. Every other use cuts the tile.
+
+use super::Tracker;
+use super::pace::{Slope, VALUES};
+use crate::core::regs::Registers;
+use crate::ids::{CoreId, PhysAddr};
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
+    OpKind, Register,
+};
+use std::collections::BTreeMap;
+
+/// How a value depends on the swept values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Taint {
+    /// Units per unit of each.
+    k: [f64; VALUES],
+    /// Largest deviation from that; infinite if the dependence is not known.
+    error: f64,
+}
+
+impl Taint {
+    const OPAQUE: Taint = Taint { k: [0.0; VALUES], error: f64::INFINITY };
+
+    fn scaled(self, factor: f64) -> Taint {
+        Taint { k: self.k.map(|k| k * factor), error: self.error * factor.abs() }
+    }
+
+    fn plus(self, other: Taint) -> Taint {
+        let k = std::array::from_fn(|which| self.k[which] + other.k[which]);
+        Taint { k, error: self.error + other.error }
+    }
+
+    /// Rounded down to a whole number.
+    fn floored(self) -> Taint {
+        Taint { error: self.error + 1.0, ..self }
+    }
+}
+
+/// A tainted operand's sum.
+fn sum(a: Option<Taint>, b: Option<Taint>) -> Option<Taint> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.plus(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The tainted registers of one core.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taints {
+    gpr: [Option<Taint>; 16],
+    /// Status flags: those of this signed value.
+    flags: Option<(i64, Taint)>,
+    /// RDX:RAX after a multiplication.
+    wide: Option<(u128, Taint)>,
+}
+
+impl Taints {
+    fn any(&self) -> bool {
+        self.flags.is_some() || self.gpr.iter().any(Option::is_some)
+    }
+}
+
+/// What one instruction did to memory, and whether it read the clock.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Step {
+    loads: Vec<(PhysAddr, u64, u64)>,
+    stores: Vec<(PhysAddr, u64)>,
+    clock: bool,
+}
+
+/// Tainted memory, by aligned 8-byte words.
+pub(super) type TaintedWords = BTreeMap<u64, TaintedWord>;
+
+/// A tainted word and how many of its bytes hold the value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TaintedWord {
+    taint: Taint,
+    bytes: u64,
+}
+
+/// An instruction that has completed.
+struct Done<'a> {
+    core: CoreId,
+    instruction: Instruction,
+    before: &'a Registers,
+    after: &'a Registers,
+}
+
+fn gpr(register: Register) -> Option<usize> {
+    let full = register.full_register();
+    full.is_gpr64().then(|| full.number())
+}
+
+impl Done<'_> {
+    fn operand_size(&self, operand: u32) -> u64 {
+        match self.instruction.op_kind(operand) {
+            OpKind::Register => self.instruction.op_register(operand).size() as u64,
+            _ => self.instruction.memory_size().size() as u64,
+        }
+    }
+}
+
+impl Tracker {
+    /// An instruction begins.
+    pub(crate) fn begin_step(&mut self) {
+        self.step.loads.clear();
+        self.step.stores.clear();
+        self.step.clock = false;
+    }
+
+    /// It loads from RAM.
+    pub(crate) fn loads(&mut self, addr: PhysAddr, size: u64, value: u64) {
+        self.step.loads.push((addr, size, value));
+    }
+
+    /// It stores to RAM.
+    pub(crate) fn stores(&mut self, addr: PhysAddr, size: u64) {
+        self.step.stores.push((addr, size));
+    }
+
+    /// It reads the time-stamp counter by RDTSC.
+    pub(crate) fn reads_clock(&mut self) {
+        self.step.clock = true;
+    }
+
+    /// Memory is read or written by something that is not an instruction.
+    pub(crate) fn reads_memory(&mut self, addr: PhysAddr, len: u64) {
+        if self.tainted(addr, len) {
+            self.cut_by_value();
+        }
+    }
+
+    /// Memory is overwritten by a device.
+    pub(crate) fn overwrites(&mut self, addr: PhysAddr, len: u64) {
+        for word in addr.0 / 8..=(addr.0 + len - 1) / 8 {
+            self.words.remove(&word);
+        }
+    }
+
+    /// An interrupt saves the flags.
+    pub(crate) fn saves_flags(&mut self, core: CoreId) {
+        if self.cores[core.index()].taints.flags.take().is_some() {
+            self.cut_by_value();
+        }
+    }
+
+    fn tainted(&self, addr: PhysAddr, len: u64) -> bool {
+        self.words.range(addr.0 / 8..=(addr.0 + len - 1) / 8).next().is_some()
+    }
+
+    /// It has completed: follows the values that depend on the clock.
+    pub(crate) fn end_step(
+        &mut self,
+        core: CoreId,
+        bytes: &[u8],
+        before: &Registers,
+        after: &Registers,
+    ) {
+        let moves = self.step.clock && !self.cores[core.index()].pace.is_fixed();
+        let loads = !self.words.is_empty()
+            && self.step.loads.iter().any(|&(addr, size, _)| self.tainted(addr, size));
+        if !moves && !loads && !self.cores[core.index()].taints.any() {
+            return self.forget_stored();
+        }
+        let mut decoder = Decoder::with_ip(64, bytes, before.rip, DecoderOptions::NONE);
+        let done = Done { core, instruction: decoder.decode(), before, after };
+        if moves {
+            return self.clock_value(&done);
+        }
+        self.addresses(&done);
+        self.transfer(&done);
+    }
+
+    /// What was stored outside of an instruction's own step, or without taint, has none.
+    pub(crate) fn forget_stored(&mut self) {
+        if !self.words.is_empty() {
+            for (addr, size) in self.step.stores.clone() {
+                self.overwrites(addr, size);
+            }
+        }
+    }
+
+    /// EDX:EAX moves with the core; the upper half must not.
+    fn clock_value(&mut self, done: &Done<'_>) {
+        let pace = self.cores[done.core.index()].pace;
+        let k = std::array::from_fn(|which| f64::from(pace.slope[which]));
+        let taint = Taint { k, error: f64::from(pace.jitter) };
+        if done.instruction.mnemonic() != Mnemonic::Rdtsc {
+            return self.cut_by_value();
+        }
+        let low = done.after.gpr[0];
+        self.stay_within(taint, low.min(u64::from(u32::MAX) - low));
+        let taints = &mut self.cores[done.core.index()].taints;
+        (taints.gpr[0], taints.gpr[2], taints.wide) = (Some(taint), None, None);
+    }
+
+    /// The value may move by `slack` either way.
+    fn stay_within(&mut self, taint: Taint, slack: u64) {
+        self.stay_above(taint, slack);
+        self.stay_above(taint.scaled(-1.0), slack);
+    }
+
+    /// The value may fall by `slack`.
+    fn stay_above(&mut self, taint: Taint, slack: u64) {
+        let slack = slack as f64 - taint.error;
+        let moving = taint.k.iter().filter(|&&k| k != 0.0).count();
+        if !slack.is_finite() || slack < 0.0 {
+            return self.cut_by_value();
+        }
+        for which in (0..VALUES).filter(|&which| taint.k[which] != 0.0) {
+            let mut direction: Slope = [0; VALUES];
+            direction[which] = if taint.k[which] > 0.0 { -1 } else { 1 };
+            // Each value gets an equal share of the slack; a little less, for rounding here.
+            let units = slack / moving as f64 / taint.k[which].abs() * (1.0 - 1e-9);
+            self.bounds.add(direction, units as u64, None);
+        }
+    }
+
+    /// A condition is decided by the flags.
+    fn use_flags(&mut self, core: CoreId) {
+        let Some((value, taint)) = self.cores[core.index()].taints.flags else { return };
+        match value {
+            0 => self.cut_by_value(),
+            1.. => self.stay_above(taint, value as u64 - 1),
+            _ => self.stay_above(taint.scaled(-1.0), value.unsigned_abs() - 1),
+        }
+    }
+
+    /// An address that depends on the clock cuts.
+    fn addresses(&mut self, done: &Done<'_>) {
+        let i = &done.instruction;
+        let memory = (0..i.op_count()).any(|n| i.op_kind(n) == OpKind::Memory);
+        if !memory || i.mnemonic() == Mnemonic::Lea {
+            return;
+        }
+        let taints = &self.cores[done.core.index()].taints;
+        let parts = [i.memory_base(), i.memory_index()];
+        if parts.into_iter().filter_map(gpr).any(|n| taints.gpr[n].is_some()) {
+            self.cut_by_value();
+        }
+    }
+
+    /// Value and taint of an operand that is read.
+    fn operand(&mut self, done: &Done<'_>, operand: u32) -> (u64, Option<Taint>) {
+        let i = &done.instruction;
+        let size = done.operand_size(operand);
+        let (value, taint, whole) = match i.op_kind(operand) {
+            OpKind::Register => {
+                let Some(n) = gpr(i.op_register(operand)) else { return (0, None) };
+                (done.before.gpr[n], self.cores[done.core.index()].taints.gpr[n], 8)
+            }
+            OpKind::Memory => self.loaded(),
+            _ => return (i.try_immediate(operand).unwrap_or(0), None),
+        };
+        let value = if size >= 8 { value } else { value & ((1 << (8 * size)) - 1) };
+        if let Some(taint) = taint
+            && size < whole
+        {
+            self.fits(taint, value, done, operand);
+        }
+        (value, taint)
+    }
+
+    /// Only the low part of a value is read: it has to be all of it.
+    fn fits(&mut self, taint: Taint, value: u64, done: &Done<'_>, operand: u32) {
+        let size = done.operand_size(operand);
+        let most = if size >= 8 { u64::MAX } else { (1 << (8 * size)) - 1 };
+        let full = match done.instruction.op_kind(operand) {
+            OpKind::Register => {
+                gpr(done.instruction.op_register(operand)).map(|n| done.before.gpr[n])
+            }
+            _ => None,
+        };
+        if full.is_some_and(|full| full > most) {
+            return self.cut_by_value();
+        }
+        self.stay_within(taint, value.min(most - value));
+    }
+
+    /// What the instruction loaded: value, taint, bytes that the tainted value has in memory.
+    fn loaded(&mut self) -> (u64, Option<Taint>, u64) {
+        let Some(&(addr, size, value)) = self.step.loads.first() else { return (0, None, 8) };
+        if !self.tainted(addr, size) {
+            return (value, None, size);
+        }
+        let word = self.words.get(&(addr.0 / 8)).copied();
+        match word {
+            Some(word) if addr.0 % 8 == 0 && size <= word.bytes && self.step.loads.len() == 1 => {
+                (value, Some(word.taint), word.bytes)
+            }
+            _ => {
+                self.cut_by_value();
+                (value, None, size)
+            }
+        }
+    }
+
+    /// Carries the taint of the inputs over to the outputs.
+    fn transfer(&mut self, done: &Done<'_>) {
+        use Mnemonic as M;
+        let i = &done.instruction;
+        match i.mnemonic() {
+            M::Mov | M::Movzx | M::Movsxd => {
+                let (_, taint) = self.operand(done, 1);
+                self.set(done, taint, None);
+            }
+            M::Push => {
+                let (_, taint) = self.operand(done, 0);
+                self.set_memory(taint);
+            }
+            M::Pop => {
+                let (_, taint, _) = self.loaded();
+                self.set(done, taint, None);
+            }
+            M::Lea => {
+                let taint = self.sum_of_address(done);
+                self.set(done, taint, None);
+            }
+            M::Add | M::Sub | M::Cmp => self.add(done),
+            M::Inc | M::Dec => {
+                let (_, taint) = self.operand(done, 0);
+                self.set(done, taint, Some(taint));
+            }
+            M::Test => self.test(done),
+            M::Or | M::And | M::Xor => self.logic(done),
+            M::Shl | M::Sal | M::Shr | M::Sar => self.shift(done),
+            M::Mul if i.op_count() == 1 => self.wide_product(done),
+            M::Shrd => self.wide_shift(done),
+            M::Imul if i.op_count() >= 2 => self.product(done),
+            _ if i.is_jcc_short_or_near() => self.use_flags(done.core),
+            _ if i.condition_code() != iced_x86::ConditionCode::None => self.conditional(done),
+            _ => self.other(done),
+        }
+    }
+
+    fn sum_of_address(&self, done: &Done<'_>) -> Option<Taint> {
+        let i = &done.instruction;
+        let of = |register| gpr(register).and_then(|n| self.cores[done.core.index()].taints.gpr[n]);
+        let index = of(i.memory_index()).map(|t| t.scaled(f64::from(i.memory_index_scale())));
+        sum(of(i.memory_base()), index)
+    }
+
+    fn add(&mut self, done: &Done<'_>) {
+        let (a, first) = self.operand(done, 0);
+        let (b, second) = self.operand(done, 1);
+        if first.is_none() && second.is_none() {
+            let keeps = done.instruction.mnemonic() == Mnemonic::Cmp;
+            return if keeps {
+                self.set_flags(done, None)
+            } else {
+                self.set(done, None, Some(None))
+            };
+        }
+        let (value, second) = match done.instruction.mnemonic() {
+            Mnemonic::Add => (a.wrapping_add(b), second),
+            _ => (a.wrapping_sub(b), second.map(|t| t.scaled(-1.0))),
+        };
+        // Signed and unsigned order agree only for these.
+        if (a | b) >> 62 != 0 && done.instruction.mnemonic() != Mnemonic::Add {
+            self.cut_by_value();
+        }
+        let taint = sum(first, second);
+        let flags = taint.map(|taint| (value as i64, taint));
+        if done.instruction.mnemonic() == Mnemonic::Cmp {
+            return self.set_flags(done, flags);
+        }
+        self.set(done, taint, None);
+        self.set_flags(done, flags);
+    }
+
+    fn test(&mut self, done: &Done<'_>) {
+        let (a, first) = self.operand(done, 0);
+        let (_, second) = self.operand(done, 1);
+        let i = &done.instruction;
+        let same = i.op_kind(1) == OpKind::Register && i.op0_register() == i.op1_register();
+        let taint = if same { first } else { sum(first, second).map(|_| Taint::OPAQUE) };
+        self.set_flags(done, taint.map(|taint| (a as i64, taint)));
+    }
+
+    fn logic(&mut self, done: &Done<'_>) {
+        let i = &done.instruction;
+        let same = i.op_kind(1) == OpKind::Register && i.op0_register() == i.op1_register();
+        if same && i.mnemonic() == Mnemonic::Xor {
+            return self.set(done, None, Some(None));
+        }
+        let (a, first) = self.operand(done, 0);
+        let (b, second) = self.operand(done, 1);
+        let (moving, fixed, taint) = match (first, second) {
+            (None, None) => return self.set(done, None, Some(None)),
+            (Some(taint), None) => (a, b, taint),
+            (None, Some(taint)) => (b, a, taint),
+            (Some(_), Some(_)) => return self.lose(done),
+        };
+        // The moving value has to keep to the bits that the other one leaves alone.
+        let room = match i.mnemonic() {
+            Mnemonic::Or if fixed == 0 => u64::MAX >> 1,
+            Mnemonic::Or => (1u64 << fixed.trailing_zeros()) - 1,
+            Mnemonic::And if fixed & fixed.wrapping_add(1) == 0 => fixed,
+            _ => return self.lose(done),
+        };
+        if moving > room {
+            return self.lose(done);
+        }
+        self.stay_within(taint, moving.min(room - moving));
+        self.set(done, Some(taint), Some(Some(Taint::OPAQUE)));
+    }
+
+    fn shift(&mut self, done: &Done<'_>) {
+        let (value, taint) = self.operand(done, 0);
+        let (count, counted) = self.operand(done, 1);
+        let Some(taint) = taint else {
+            return if counted.is_some() {
+                self.lose(done)
+            } else {
+                self.set(done, None, Some(None))
+            };
+        };
+        let factor = 2f64.powi(count as i32 & 63);
+        let left = matches!(done.instruction.mnemonic(), Mnemonic::Shl | Mnemonic::Sal);
+        let overflows = left && value.leading_zeros() <= count as u32 + 1;
+        if counted.is_some() || overflows || done.operand_size(0) != 8 {
+            return self.lose(done);
+        }
+        let taint = if left { taint.scaled(factor) } else { taint.scaled(1.0 / factor).floored() };
+        self.set(done, Some(taint), Some(Some(Taint::OPAQUE)));
+    }
+
+    fn wide_product(&mut self, done: &Done<'_>) {
+        let (b, second) = self.operand(done, 0);
+        let a = done.before.gpr[0];
+        let first = self.cores[done.core.index()].taints.gpr[0];
+        let taint = match (first, second) {
+            (None, None) => None,
+            (Some(taint), None) => Some(taint.scaled(b as f64)),
+            (None, Some(taint)) => Some(taint.scaled(a as f64)),
+            (Some(_), Some(_)) => return self.lose(done),
+        };
+        let part = taint.map(|_| Taint::OPAQUE);
+        let taints = &mut self.cores[done.core.index()].taints;
+        (taints.gpr[0], taints.gpr[2]) = (part, part);
+        taints.wide = taint.map(|taint| (u128::from(a) * u128::from(b), taint));
+        self.set_flags(done, part.map(|part| (0, part)));
+    }
+
+    fn wide_shift(&mut self, done: &Done<'_>) {
+        let i = &done.instruction;
+        let taints = &mut self.cores[done.core.index()].taints;
+        let halves = [0, 2].iter().all(|&n| taints.gpr[n] == Some(Taint::OPAQUE));
+        let whole = i.op0_register() == Register::RAX && i.op1_register() == Register::RDX;
+        let Some((product, taint)) = taints.wide.take().filter(|_| whole && halves) else {
+            return self.other(done);
+        };
+        let Ok(count) = i.try_immediate(2) else { return self.lose(done) };
+        if product >> count >= 1 << 62 {
+            return self.lose(done);
+        }
+        let taint = taint.scaled(1.0 / 2f64.powi(count as i32)).floored();
+        self.set(done, Some(taint), Some(Some(Taint::OPAQUE)));
+    }
+
+    fn product(&mut self, done: &Done<'_>) {
+        let count = done.instruction.op_count();
+        let (a, first) = self.operand(done, count - 2);
+        let (b, second) = self.operand(done, count - 1);
+        let taint = match (first, second) {
+            (None, None) => return self.set(done, None, Some(None)),
+            (Some(taint), None) => taint.scaled(b as i64 as f64),
+            (None, Some(taint)) => taint.scaled(a as i64 as f64),
+            (Some(_), Some(_)) => return self.lose(done),
+        };
+        let overflows =
+            (a as i64).checked_mul(b as i64).is_none_or(|p| p.unsigned_abs() >> 61 != 0);
+        if overflows || done.operand_size(0) != 8 {
+            return self.lose(done);
+        }
+        self.set(done, Some(taint), Some(Some(Taint::OPAQUE)));
+    }
+
+    /// CMOVcc and SETcc.
+    fn conditional(&mut self, done: &Done<'_>) {
+        self.use_flags(done.core);
+        let i = &done.instruction;
+        if i.op_count() < 2 {
+            return self.set(done, None, None);
+        }
+        // Which of the two it was does not matter if they are the same; else their values tell.
+        let (old, first) = self.operand(done, 0);
+        let (new, second) = self.operand(done, 1);
+        let result = gpr(i.op0_register()).map_or(0, |n| done.after.gpr[n]);
+        let taint = match (result == new, result == old) {
+            (true, false) => second,
+            (false, true) => first,
+            _ if first == second => first,
+            _ => return self.lose(done),
+        };
+        self.set(done, taint, None);
+    }
+
+    /// An instruction without a rule: its inputs must not depend on the clock.
+    fn other(&mut self, done: &Done<'_>) {
+        let mut factory = InstructionInfoFactory::new();
+        let info = factory.info(&done.instruction);
+        let read = |access| {
+            matches!(
+                access,
+                OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite
+            )
+        };
+        let taints = &self.cores[done.core.index()].taints;
+        let reads = info.used_registers().iter().filter(|used| read(used.access()));
+        let registers =
+            reads.filter_map(|used| gpr(used.register())).any(|n| taints.gpr[n].is_some());
+        let loads = self.step.loads.iter().any(|&(addr, size, _)| self.tainted(addr, size));
+        let flags = done.instruction.rflags_read() != 0 && taints.flags.is_some();
+        let jumps = done.instruction.flow_control() != FlowControl::Next;
+        let written: Vec<usize> = info
+            .used_registers()
+            .iter()
+            .filter(|used| !matches!(used.access(), OpAccess::Read | OpAccess::CondRead))
+            .filter_map(|used| gpr(used.register()))
+            .filter(|&n| n != 4 || !jumps)
+            .collect();
+        if registers || loads || flags {
+            self.cut_by_value();
+        }
+        for n in written {
+            self.cores[done.core.index()].taints.gpr[n] = None;
+        }
+        self.set_flags(done, None);
+        self.forget_stored();
+    }
+
+    /// Two moving values meet in a way that has no rule.
+    fn lose(&mut self, done: &Done<'_>) {
+        self.cut_by_value();
+        self.set(done, None, Some(None));
+    }
+
+    /// The first operand gets `taint`, and the flags, if they are written, those of `flags`.
+    fn set(&mut self, done: &Done<'_>, taint: Option<Taint>, flags: Option<Option<Taint>>) {
+        let i = &done.instruction;
+        match i.op0_kind() {
+            OpKind::Register => {
+                if taint.is_some() && done.operand_size(0) < 4 {
+                    self.cut_by_value();
+                }
+                if let Some(n) = gpr(i.op0_register()) {
+                    let taints = &mut self.cores[done.core.index()].taints;
+                    // A part of a register is written: the rest keeps its taint.
+                    if taint.is_some() || done.operand_size(0) >= 4 {
+                        taints.gpr[n] = taint;
+                    }
+                    if n == 0 || n == 2 {
+                        taints.wide = None;
+                    }
+                }
+            }
+            _ => self.set_memory(taint),
+        }
+        if let Some(flags) = flags {
+            self.set_flags(done, flags.map(|flags| (0, flags)));
+        }
+    }
+
+    fn set_flags(&mut self, done: &Done<'_>, flags: Option<(i64, Taint)>) {
+        if done.instruction.rflags_modified() != 0 {
+            self.cores[done.core.index()].taints.flags = flags;
+        }
+    }
+
+    /// What the instruction stored has `taint`.
+    fn set_memory(&mut self, taint: Option<Taint>) {
+        let stores = std::mem::take(&mut self.step.stores);
+        for &(addr, size) in &stores {
+            self.overwrites(addr, size);
+        }
+        let Some(taint) = taint else { return };
+        match stores.as_slice() {
+            &[(addr, bytes)] if addr.0 % 8 == 0 && bytes >= 4 => {
+                self.words.insert(addr.0 / 8, TaintedWord { taint, bytes });
+            }
+            // To a device or the local APIC, or in a part of a word.
+            _ => self.cut_by_value(),
+        }
+    }
+}
