@@ -50,33 +50,39 @@ use sim_core::Cycle;
 use std::sync::Arc;
 
 /// Places for segments, per core.
-const SLOTS: usize = 64;
+const SLOTS: usize = 256;
 /// Cycles that must be left in a window for an attempt to be worth it.
 const LEAST_CYCLES: u64 = 24;
 /// Instructions that make a segment worth it.
 const LEAST_INSTRUCTIONS: u64 = 8;
 /// Visits of an address before it is recorded.
-const COLD: u8 = 3;
+const COLD: u16 = 3;
 /// Visits before an address whose recording was of no use is tried again.
-const HOPELESS: u8 = 200;
-/// Recordings of one address before its segment stays as it is.
-const MOST_LESSONS: u32 = 32;
-/// Replays after which a recording that a miss ended is made anew, in the hope of a longer one.
+const HOPELESS: u16 = 2000;
+/// Recordings after which what was learned is forgotten: times may have changed.
+const TERM: u32 = 24;
+/// Replays after which a recording that a miss ended is made anew, in the hope of a longer one;
+/// each time this many times as many.
 const TRIAL: u32 = 8;
+/// Visits from other addresses that a place in use stands, per visit of its own and at most.
+const STANDING: u8 = 4;
+const MOST_STANDING: u8 = 100;
 
 /// What is known about an address at which execution went on.
 #[derive(Clone, Debug)]
 struct Slot {
     rip: u64,
+    /// Visits from other addresses until it yields its place.
+    standing: u8,
     /// Visits to go before a recording.
-    patience: u8,
-    /// Refusals in a row, and how many of them are borne.
-    strikes: u8,
-    tolerance: u8,
+    patience: u16,
+    /// Refusals in a row.
+    strikes: u16,
     /// Recordings made.
     lessons: u32,
-    /// Replays made.
+    /// Replays since then, and how many there are to be before a trial.
     replays: u32,
+    trial: u32,
     /// The recording ended with a miss.
     short: bool,
     /// [`TraceLog::epoch`] at which nobody watched the segment's stores.
@@ -91,11 +97,12 @@ impl Slot {
     fn new(rip: u64) -> Self {
         Slot {
             rip,
+            standing: STANDING,
             patience: COLD,
             strikes: 0,
-            tolerance: 2,
             lessons: 0,
             replays: 0,
+            trial: TRIAL,
             short: false,
             unwatched_at: 0,
             varying: Vec::new(),
@@ -105,6 +112,7 @@ impl Slot {
     }
 
     fn plan(&mut self) -> Plan {
+        self.standing = (self.standing + STANDING).min(MOST_STANDING);
         if let Some(segment) = &self.segment {
             return Plan::Replay(Arc::clone(segment));
         }
@@ -114,11 +122,8 @@ impl Slot {
 
     /// Another address wants this place. True if it may have it.
     fn yields(&mut self) -> bool {
-        if self.segment.is_some() && self.strikes < self.tolerance {
-            self.strikes += 1;
-            return false;
-        }
-        true
+        self.standing = self.standing.saturating_sub(1);
+        self.standing == 0
     }
 }
 
@@ -264,10 +269,20 @@ impl Slot {
     fn replayed(&mut self) {
         self.strikes = 0;
         self.replays = self.replays.saturating_add(1);
-        if self.short && self.replays == TRIAL && self.lessons < MOST_LESSONS {
-            self.segment = None;
-            self.patience = 1;
+        if self.short && self.replays == self.trial {
+            self.trial = self.trial.saturating_mul(TRIAL);
+            self.record_anew();
         }
+    }
+
+    fn record_anew(&mut self) {
+        self.segment = None;
+        self.patience = 1;
+    }
+
+    /// Refusals in a row that are borne: the more, the more has been tried.
+    fn tolerance(&self) -> u16 {
+        2 << (self.lessons / 4).min(9)
     }
 
     fn refused(&mut self, refusal: Refusal) {
@@ -277,12 +292,8 @@ impl Slot {
             Refusal::Changed(roots) => self.vary(roots),
         };
         self.strikes = self.strikes.saturating_add(1);
-        if self.lessons < MOST_LESSONS && (news || self.strikes > self.tolerance) {
-            if !news {
-                self.tolerance = self.tolerance.saturating_mul(2);
-            }
-            self.segment = None;
-            self.patience = 1;
+        if news && self.lessons < TERM || self.strikes > self.tolerance() {
+            self.record_anew();
         }
     }
 
@@ -300,15 +311,16 @@ impl Slot {
 
     fn learn(&mut self, recording: &Recording, log: &TraceLog) {
         self.lessons += 1;
-        self.strikes = 0;
-        self.replays = 0;
+        if self.lessons.is_multiple_of(TERM) {
+            self.varying.clear();
+            self.fixed.clear();
+        }
+        (self.strikes, self.replays) = (0, 0);
         self.short = recording.end == End::Miss;
         self.patience = HOPELESS;
         if recording.end == End::Interrupted {
-            self.patience = COLD;
-            if self.lessons < MOST_LESSONS / 2 {
-                return;
-            }
+            self.patience = COLD << (self.lessons / 4).min(7);
+            return;
         }
         let segment = self.build(recording, log);
         let worth = segment.instructions >= LEAST_INSTRUCTIONS

@@ -19,9 +19,10 @@ use sim_core::Cycle;
 /// Why a segment was not replayed. The core is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// Something may come in between, or the caches are not ready for it.
+    /// Something may come in between.
     NotNow,
-    /// It was recorded in other circumstances, or a branch goes another way today.
+    /// It was recorded in other circumstances, its lines are not at hand, or a branch goes another
+    /// way today.
     Otherwise,
     /// These roots have other values.
     Changed(Vec<Root>),
@@ -46,7 +47,7 @@ pub(super) fn replay(
         return Err(Refusal::Changed(segment.changed_roots(core, parts.ram)));
     }
     if !segment.has_lines(core) {
-        return Err(Refusal::NotNow);
+        return Err(Refusal::Otherwise);
     }
     values.clear();
     values.extend(segment.stores.iter().map(|store| store.value));

@@ -28,6 +28,8 @@ pub(super) enum Root {
 type Roots = u64;
 /// The time-stamp counter.
 const TIME: Roots = 1 << 63;
+/// Instructions after which a segment rather ends than that a root must not vary.
+const LONG_ENOUGH: usize = 12;
 /// Most roots that may vary.
 pub(super) const MOST_VARYING: usize = 60;
 
@@ -87,8 +89,12 @@ pub(super) fn build(
 ) -> Result<Segment, Addressing> {
     let mut builder = Builder::new(recording, varying);
     let mut taken = 0;
-    while taken < steps && builder.add(taken)? {
-        taken += 1;
+    while taken < steps {
+        match builder.add(taken) {
+            Ok(true) => taken += 1,
+            Err(addressing) if taken < LONG_ENOUGH => return Err(addressing),
+            Ok(false) | Err(_) => break,
+        }
     }
     Ok(builder.finish(taken))
 }

@@ -346,6 +346,12 @@ impl Recorder {
         Some(op)
     }
 
+    /// True if a jump from `from` to `target` closes a loop.
+    fn has_been_at(&self, target: u64, from: u64) -> bool {
+        let steps = &self.recording.steps;
+        target <= from && (target == from || steps.iter().any(|step| step.before.rip == target))
+    }
+
     /// Executes `op`. Returns how the recording ends, if it does; `op` is not part of it then.
     fn step(
         &mut self,
@@ -378,7 +384,7 @@ impl Recorder {
             return Some((Exit::Flow(flow, rip), end));
         }
         // A loop is the business of loop detection.
-        if flow == Flow::Taken && core.regs.rip <= rip && op.is_jump() {
+        if flow == Flow::Taken && op.is_jump() && self.has_been_at(core.regs.rip, rip) {
             let back = skip && scratch.spin.is_due();
             return Some((if back { Exit::Back } else { Exit::Look }, end));
         }
