@@ -158,9 +158,7 @@ impl TraceLog {
     #[must_use]
     pub fn is_watched(&self, addr: PhysAddr, size: u8) -> bool {
         self.watches(addr)
-            && (self.code.holds(addr)
-                || self.watches_word(addr, size)
-                || self.stops_at(addr, size))
+            && (self.code.holds(addr) || self.watches_word(addr, size) || self.stops_at(addr, size))
     }
 
     /// True if the observer wants writes and watches this word.

@@ -103,12 +103,9 @@ fn two_operands(op: &Op, modifies: bool, status: Status) -> Effects {
 fn moves(op: &Op) -> Option<Effects> {
     let plain = two_operands(op, false, Status::Unused);
     Some(match op.kind {
-        Kind::Mov
-        | Kind::Movzx8
-        | Kind::Movzx16
-        | Kind::Movsx8
-        | Kind::Movsx16
-        | Kind::Movsx32 => plain,
+        Kind::Mov | Kind::Movzx8 | Kind::Movzx16 | Kind::Movsx8 | Kind::Movsx16 | Kind::Movsx32 => {
+            plain
+        }
         Kind::Lea => Effects { address: 0, reads: plain.reads | plain.address, ..plain },
         Kind::Cmov => two_operands(op, true, Status::Read),
         Kind::Setcc => Effects { status: Status::Read, ..plain },
@@ -117,7 +114,9 @@ fn moves(op: &Op) -> Option<Effects> {
             let both = plain.writes | bit(op.src);
             Effects { reads: both, writes: both, ..plain }
         }
-        Kind::Nop | Kind::Pause | Kind::Lfence => Effects { address: 0, reads: 0, writes: 0, ..plain },
+        Kind::Nop | Kind::Pause | Kind::Lfence => {
+            Effects { address: 0, reads: 0, writes: 0, ..plain }
+        }
         _ => return None,
     })
 }
@@ -189,7 +188,9 @@ fn stack(op: &Op) -> Option<Effects> {
         Kind::Push | Kind::PushImm | Kind::Call | Kind::CallIndirect => push,
         Kind::Pushf => Effects { status: Status::Read, ..push },
         Kind::Popf => Effects { status: Status::Changed, ..push },
-        Kind::Pop => Effects { address, reads: operand.reads, writes: operand.writes | RSP, ..push },
+        Kind::Pop => {
+            Effects { address, reads: operand.reads, writes: operand.writes | RSP, ..push }
+        }
         Kind::Ret => Effects { address: RSP, reads: 0, ..push },
         Kind::Leave => Effects { address: RBP, reads: 0, writes: RSP | RBP, ..operand },
         Kind::Jmp => Effects { address: 0, reads: 0, writes: 0, ..operand },
