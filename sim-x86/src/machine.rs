@@ -376,12 +376,11 @@ impl Machine {
     }
 
     /// The cores and, separately, what a running core needs of the rest.
-    fn split(&mut self, skip: bool, replay: bool) -> (&mut [Core], &mut [Scratch], Parts<'_>) {
+    fn split(&mut self, skip: bool) -> (&mut [Core], &mut [Scratch], Parts<'_>) {
         let State { cores, ram, queue, triggers, .. } = &mut self.state;
         let Derived { code, scratch, log, map, breakpoints, .. } = &mut self.derived;
         let spec = &*self.spec;
-        let parts = Parts { ram, queue, spec, log, code, triggers, map, breakpoints, skip, replay };
-        (cores, scratch, parts)
+        (cores, scratch, Parts { ram, queue, spec, log, code, triggers, map, breakpoints, skip })
     }
 }
 

@@ -5,7 +5,6 @@ mod home;
 mod litmus;
 mod locks;
 mod perturb;
-mod replay;
 mod skipping;
 mod snapshots;
 mod vectors;
