@@ -10,8 +10,8 @@ use std::hint::black_box;
 
 /// Cycles of one measured step.
 const STEP: u64 = 50_000;
-const ALL: Speed = Speed { run_ahead: true, skip_loops: true };
-const EXECUTE: Speed = Speed { run_ahead: true, skip_loops: false };
+const ALL: Speed = Speed { run_ahead: true, skip_loops: true, replay: true };
+const EXECUTE: Speed = Speed { run_ahead: true, skip_loops: false, replay: false };
 
 fn advance(machine: &mut Machine, cycles: u64, speed: Speed) {
     let until = machine.now() + cycles;

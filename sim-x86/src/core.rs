@@ -4,6 +4,7 @@
 //! - [`bus`]: what an instruction asks of the world
 //! - [`interrupt`]: recognition and delivery of interrupts and exceptions
 //! - [`spin`]: exact skipping of loops that only wait
+//! - [`replay`]: exact replay of what was executed before
 //! - [`code`]: predecoded instructions
 //! - [`translate`]: linear to physical addresses
 //! - [`msr`]: CPUID and constant MSRs
@@ -14,6 +15,7 @@ pub mod code;
 pub mod interrupt;
 pub mod msr;
 pub mod regs;
+pub mod replay;
 pub mod spin;
 pub mod step;
 pub mod translate;

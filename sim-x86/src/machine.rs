@@ -376,11 +376,12 @@ impl Machine {
     }
 
     /// The cores and, separately, what a running core needs of the rest.
-    fn split(&mut self, skip: bool) -> (&mut [Core], &mut [Scratch], Parts<'_>) {
+    fn split(&mut self, skip: bool, replay: bool) -> (&mut [Core], &mut [Scratch], Parts<'_>) {
         let State { cores, ram, queue, triggers, .. } = &mut self.state;
         let Derived { code, scratch, log, map, breakpoints, .. } = &mut self.derived;
         let spec = &*self.spec;
-        (cores, scratch, Parts { ram, queue, spec, log, code, triggers, map, breakpoints, skip })
+        let parts = Parts { ram, queue, spec, log, code, triggers, map, breakpoints, skip, replay };
+        (cores, scratch, parts)
     }
 }
 

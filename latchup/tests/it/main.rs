@@ -3,6 +3,7 @@
 mod common;
 mod examples;
 mod program;
+mod prove;
 mod scenario;
 mod sweep;
 mod windows;

@@ -74,6 +74,15 @@ static inline void wrmsrl(u32 msr, u64 val)
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)val), "d"((u32)(val >> 32)) : "memory");
 }
 
+/* CPUID function 0 names the vendor; EBX holds the first four letters. */
+static inline bool cpu_vendor_amd(void)
+{
+	u32 eax = 0, ebx, ecx = 0, edx;
+
+	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	return ebx == 0x68747541; /* "Auth" */
+}
+
 static inline void outb(u8 val, u16 port)
 {
 	__asm__ volatile("outb %0, %1" : : "a"(val), "Nd"(port));

@@ -4,7 +4,9 @@
 //! Each point is a fork from there, tracked (see [`sim_x86::tile`]), up to the moment at which its
 //! outcome is decided: something is wrong that will not mend
 //! ([`Collector::is_decided`](crate::collect::Collector::is_decided)), the request has ended well
-//! ([`Collector::is_delivered`](crate::collect::Collector::is_delivered)), or the scenario stops.
+//! ([`Collector::is_delivered`](crate::collect::Collector::is_delivered)), a lock is broken for
+//! whoever takes it next, or the scenario stops. A run that is not decided for long goes on
+//! untracked, and decides its own point only.
 
 use super::brute::Subject;
 use super::tile::{Bound, Decide, Side, Tile, Verdict};
@@ -12,9 +14,10 @@ use crate::diagnosis::StopReason;
 use crate::load::Loaded;
 use crate::simulation::{RunOptions, Simulation, SimulationError};
 use crate::sweep::SweepError;
+use sim_x86::Machine;
 use sim_x86::dev::{DeviceSpec, Latency};
-use sim_x86::ids::DeviceId;
-use sim_x86::tile::pace::{Bounds, Site};
+use sim_x86::ids::{DeviceId, LineAddr};
+use sim_x86::tile::pace::Site;
 
 /// Cycles between two looks at a fork's outcome: the less, the wider the tiles, as nothing that
 /// follows the decision can bound them.
@@ -22,6 +25,8 @@ const LOOK: u64 = 2_000;
 /// Cycles of the first steps in search of the first use, and of the last.
 const STEP: u64 = 1 << 24;
 const LAST_STEP: u64 = 1 << 12;
+/// Most cycles of a tracked run, beyond the swept values.
+const TRACKED: u64 = 1 << 23;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -74,41 +79,63 @@ impl<'a> Forked<'a> {
         self.base.machine().now().0
     }
 
-    fn fork(&self, at: [u64; 2], tracked: bool) -> Result<(Verdict, Bounds, u64), SweepError> {
+    /// What `at` leads to, and the machine at the moment at which that was decided.
+    ///
+    /// # Errors
+    /// If the run breaks off.
+    pub fn outcome(&self, at: [u64; 2], tracked: bool) -> Result<(Verdict, Machine), SweepError> {
+        let (fork, stop) = self.fork(at, tracked)?;
+        Ok((verdict(&fork, &stop), fork.machine().clone()))
+    }
+
+    fn fork(&self, at: [u64; 2], tracked: bool) -> Result<(Simulation, StopReason), SweepError> {
         let mut fork = self.base.clone();
         for (&device, value) in self.swept.iter().zip(at) {
             fork.machine_mut().set_latency(device, &Latency::Constant(value));
         }
+        let mut options = self.options;
         if tracked {
             fork.machine_mut().track(&self.swept);
+            let epoch = fork.epoch().unwrap_or_default();
+            let most = fork.machine().now().since(epoch) + TRACKED + at[0].saturating_add(at[1]);
+            options.limit = Some(options.limit.map_or(most, |limit| limit.min(most)));
         }
-        let stop = fork.run(&self.options).map_err(|source| SweepError::Simulation {
+        let stop = fork.run(&options).map_err(|source| SweepError::Simulation {
             setting: self.subject.settings(at).join(" "),
             source: Box::new(source),
         })?;
-        let cycles = fork.machine().now() - self.base.machine().now();
-        let timed = matches!(stop, StopReason::Deadline);
-        let bounds = fork.machine_mut().tile(timed).unwrap_or_default();
-        let finding = fork.investigate(&stop).diagnosis.finding;
-        let verdict = Verdict {
-            finding: finding.kind.name().to_owned(),
-            cpu: finding.cpu,
-            lock_word: finding.lock_word,
-            cause: finding.cause.map(|cause| cause.name().to_owned()),
-        };
-        Ok((verdict, bounds, cycles))
+        Ok((fork, stop))
+    }
+
+    /// True if the scenario's own limit has been reached.
+    fn at_its_end(&self, fork: &Simulation) -> bool {
+        fork.machine().now() >= fork.deadline_of(&self.options)
+    }
+
+    fn cycles(&self, fork: &Simulation) -> u64 {
+        fork.machine().now() - self.base.machine().now()
+    }
+
+    /// A line by the watched words in it, or by its address.
+    fn line(&self, line: LineAddr) -> String {
+        let collector = self.base.collector();
+        let words = collector.locks().iter().map(|lock| lock.word());
+        let mut names = words.filter(|word| word.addr.line() == line).map(|word| &word.name);
+        names
+            .next()
+            .map_or_else(|| format!("line {:#x}", line.base()), |n| format!("the line of {n}"))
     }
 
     fn side(&self, site: Site) -> Side {
         let symbols = &self.base.loaded().symbols;
         let (who, what) = match site {
             Site::Access { core, rip, line } => {
-                let at = line.base();
-                (core.to_string(), format!("{} at line {at:#x}", symbols.format(rip)))
+                let what = format!("{} touches {}", symbols.format(rip), self.line(line));
+                (core.to_string(), what)
             }
             Site::Line { core, line } => {
                 let who = core.map_or("a device".to_owned(), |core| core.to_string());
-                (who, format!("its copy of line {:#x}", line.base()))
+                (who, format!("a request for {}", self.line(line)))
             }
             Site::Boundary { core, rip } => {
                 (core.to_string(), format!("before {}", symbols.format(rip)))
@@ -121,6 +148,16 @@ impl<'a> Forked<'a> {
             Site::Look => ("the run".to_owned(), "is looked at".to_owned()),
         };
         Side { who, what }
+    }
+}
+
+fn verdict(fork: &Simulation, stop: &StopReason) -> Verdict {
+    let finding = fork.investigate(stop).diagnosis.finding;
+    Verdict {
+        finding: finding.kind.name().to_owned(),
+        cpu: finding.cpu,
+        lock_word: finding.lock_word,
+        cause: finding.cause.map(|cause| cause.name().to_owned()),
     }
 }
 
@@ -151,7 +188,16 @@ fn before_first_use(
 
 impl Decide for Forked<'_> {
     fn decide(&self, at: [u64; 2]) -> Result<Tile, SweepError> {
-        let (verdict, bounds, cycles) = self.fork(at, true)?;
+        let (mut fork, mut stop) = self.fork(at, true)?;
+        if matches!(stop, StopReason::Deadline) && !self.at_its_end(&fork) {
+            (fork, stop) = self.fork(at, false)?;
+            let (verdict, cycles) = (verdict(&fork, &stop), self.cycles(&fork));
+            return Ok(Tile { at, bounds: Tile::point(), verdict: Some(verdict), cycles });
+        }
+        // A time limit is a moment; everything else is decided by what has happened.
+        let timed = matches!(stop, StopReason::Deadline);
+        let bounds = fork.machine_mut().tile(timed).unwrap_or_default();
+        let (verdict, cycles) = (verdict(&fork, &stop), self.cycles(&fork));
         let bounds = bounds.iter().map(|(direction, bound)| Bound {
             direction,
             slack: bound.slack,
@@ -161,10 +207,12 @@ impl Decide for Forked<'_> {
     }
 
     fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
-        self.fork(at, false).map(|(verdict, ..)| Some(verdict))
+        let (fork, stop) = self.fork(at, false)?;
+        Ok(Some(verdict(&fork, &stop)))
     }
 
     fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError> {
-        self.fork(at, false).map(|(_, _, cycles)| self.shared_cycles() + cycles)
+        let (fork, _) = self.fork(at, false)?;
+        Ok(self.shared_cycles() + self.cycles(&fork))
     }
 }

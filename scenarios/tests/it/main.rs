@@ -8,3 +8,5 @@ mod language;
 mod objects;
 mod scripts;
 mod speeds;
+mod watchdog;
+mod windows;

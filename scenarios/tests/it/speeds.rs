@@ -27,6 +27,7 @@ fn the_catalogue_is_the_same_at_every_speed() {
     let speeds = [
         Speed { run_ahead: false, ..all },
         Speed { skip_loops: false, ..all },
+        Speed { replay: false, ..all },
         Speed::exact_steps(),
     ];
     for name in FILES {

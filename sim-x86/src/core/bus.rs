@@ -765,6 +765,6 @@ fn crosses_line(addr: PhysAddr, bytes: u64) -> bool {
 
 /// The low `bytes` bytes of `value`.
 #[inline]
-fn mask(value: u64, bytes: u64) -> u64 {
+pub(super) fn mask(value: u64, bytes: u64) -> u64 {
     if bytes >= 8 { value } else { value & ((1 << (bytes * 8)) - 1) }
 }

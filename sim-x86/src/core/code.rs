@@ -63,9 +63,18 @@ pub enum Lookup {
 pub struct CodeCache {
     pages: Vec<Arc<CodePage>>,
     by_frame: BTreeMap<u64, usize>,
+    /// Counts how often instructions were forgotten.
+    generation: u64,
 }
 
 impl CodeCache {
+    /// Changes whenever a decoded instruction may no longer be what is in memory.
+    #[inline]
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Handle of the page at frame `frame`, for [`CodeCache::lookup`].
     pub fn page(&mut self, frame: u64) -> usize {
         if let Some(&page) = self.by_frame.get(&frame) {
@@ -137,6 +146,7 @@ impl CodeCache {
             let offset = at as usize % PAGE_BYTES;
             let index = self.pages[page].index[offset];
             if index != UNKNOWN {
+                self.generation += 1;
                 let code = Arc::make_mut(&mut self.pages[page]);
                 code.index[offset] = UNKNOWN;
                 if index != TRIGGER {

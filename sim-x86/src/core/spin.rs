@@ -124,9 +124,16 @@ impl SpinProbe {
         self.look(regs, unit, counter)
     }
 
-    /// The core's clock has jumped: what was remembered of it is no iteration any more.
+    /// What was remembered is no iteration any more.
     pub(crate) fn forget(&mut self) {
         (self.head, self.patience, self.failures, self.pass) = (0, 0, 0, 0);
+    }
+
+    /// The core was brought to the head of its loop by [`Core::unpark`]: an iteration from here on
+    /// is as good as any.
+    pub(crate) fn go_on(&mut self, core: &Core) {
+        (self.failures, self.pass) = (0, 0);
+        self.remember(&core.regs, &core.unit);
     }
 
     fn look(

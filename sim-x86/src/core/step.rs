@@ -9,6 +9,7 @@
 use crate::core::bus::CoreBus;
 use crate::core::code::{CodeCache, Lookup};
 use crate::core::regs::{Registers, flags};
+use crate::core::replay::{self, Replays};
 use crate::core::spin::SpinProbe;
 use crate::core::translate::{Purpose, Target, translate};
 use crate::core::{Core, NO_LINE, Note, Run, Shadow, Unit, Wait};
@@ -60,12 +61,24 @@ pub struct Scratch {
     pub(crate) spin: SpinProbe,
     /// Instructions that were executed and not computed by skipping.
     pub(crate) executed: u64,
+    /// Segments to replay.
+    pub(super) replays: Replays,
+}
+
+impl Scratch {
+    /// Handle and frame of the page of `rip`, if it was fetched from before.
+    pub(super) fn code_page(&self, rip: u64, cpl: u8) -> Option<(usize, u64)> {
+        let wanted = rip & !0xfff | u64::from(cpl);
+        let known = [self.page, self.pages[slot_of(wanted)]];
+        known.iter().find(|page| page.va == wanted).map(|page| (page.handle, page.pa))
+    }
 }
 
 impl Default for Scratch {
     fn default() -> Self {
         let spin = SpinProbe::default();
-        Scratch { page: NO_PAGE, pages: [NO_PAGE; PAGES], spin, executed: 0 }
+        let replays = Replays::default();
+        Scratch { page: NO_PAGE, pages: [NO_PAGE; PAGES], spin, executed: 0, replays }
     }
 }
 
@@ -90,6 +103,8 @@ pub struct Parts<'a> {
     pub breakpoints: &'a [(u64, Option<CoreId>)],
     /// Park loops that only wait.
     pub skip: bool,
+    /// Replay what was executed before.
+    pub replay: bool,
 }
 
 impl Parts<'_> {
@@ -112,7 +127,7 @@ impl Parts<'_> {
 
 /// Why `straight` returned.
 #[derive(Debug)]
-enum Exit {
+pub(super) enum Exit {
     /// The horizon, an interrupt to look at, or single-stepping.
     Look,
     /// The next instruction's line or page is not at hand, or it is not decoded.
@@ -128,7 +143,7 @@ enum Exit {
 /// Runs `core` while its clock lies before `until` and before every pending event (its own
 /// included, as it posts them), and it has something to execute.
 pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) {
-    let before = core.unit.instructions;
+    let before = (core.unit.instructions, scratch.replays.computed);
     let id = core.unit.id;
     let acting = parts.log.tracker.as_mut().map(|tracker| tracker.enter_core(id));
     while core.unit.run == Run::Running
@@ -143,10 +158,14 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
         }
         let exit = if acting.is_some() {
             track_boundary(core, parts)
-        } else if core.regs.rflags & flags::TF == 0 {
-            straight(core, scratch, parts, until)
-        } else {
+        } else if core.regs.rflags & flags::TF != 0 {
             Exit::Fetch
+        } else if parts.replay
+            && let Some(exit) = replay::attempt(core, scratch, parts, until)
+        {
+            exit
+        } else {
+            straight(core, scratch, parts, until)
         };
         match exit {
             Exit::Look => {}
@@ -162,7 +181,8 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
             Exit::Stalled(stall) => core.stalled(stall, parts),
         }
     }
-    scratch.executed += core.unit.instructions - before;
+    let computed = scratch.replays.computed - before.1;
+    scratch.executed += core.unit.instructions - before.0 - computed;
     if let (Some(tracker), Some(pace)) = (&mut parts.log.tracker, acting) {
         tracker.resume(pace);
     }
@@ -267,7 +287,7 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
 impl Unit {
     /// An instruction that cost `cycles` has completed.
     #[inline(always)]
-    fn retire(&mut self, cycles: u32) {
+    pub(super) fn retire(&mut self, cycles: u32) {
         self.clock += u64::from(cycles);
         self.instructions += 1;
         self.restarting = false;

@@ -76,7 +76,11 @@ pub fn check_coherence<'a>(
     holders.iter().try_for_each(|(&line, holders)| check_line(topology, home, line, holders))
 }
 
-fn check_line(
+/// The part of [`check_coherence`] for one line, which `holders` have in their caches.
+///
+/// # Errors
+/// The first broken invariant.
+pub fn check_line(
     topology: &Topology,
     home: &Home,
     line: LineAddr,

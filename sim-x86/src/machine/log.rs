@@ -66,6 +66,8 @@ impl Ranges {
 #[derive(Clone, Debug)]
 pub struct TraceLog {
     mask: TraceMask,
+    /// Counts changes of what is watched.
+    epoch: u64,
     records: Vec<Record>,
     /// Words whose reads and writes are reported.
     watched: Ranges,
@@ -89,6 +91,7 @@ impl TraceLog {
     pub fn new(cores: u32) -> Self {
         TraceLog {
             mask: TraceMask::default(),
+            epoch: 0,
             records: Vec::new(),
             watched: Ranges::default(),
             stops: Ranges::default(),
@@ -103,10 +106,12 @@ impl TraceLog {
     /// Takes over what the observer of a run wants.
     pub fn begin(&mut self, mask: TraceMask) {
         self.mask = mask;
+        self.epoch += 1;
     }
 
     /// Reports reads and writes of the `len` bytes at `addr` from now on.
     pub fn watch(&mut self, addr: PhysAddr, len: u64) {
+        self.epoch += 1;
         self.watched.add(addr, len);
         self.add_to_filter(addr, len);
     }
@@ -116,6 +121,7 @@ impl TraceLog {
         for (first, end) in stops.iter() {
             self.add_to_filter(PhysAddr(first), end - first);
         }
+        self.epoch += 1;
         self.stops = stops;
     }
 
@@ -128,6 +134,7 @@ impl TraceLog {
     /// Instructions of the page at `addr` (and of those that run over into the next) are decoded.
     pub fn watch_code(&mut self, addr: PhysAddr) {
         for addr in [addr, PhysAddr(addr.0 + 4096)] {
+            self.epoch += u64::from(!self.code.holds(addr));
             self.filter.add(addr);
             self.code.add(addr);
         }
@@ -138,6 +145,20 @@ impl TraceLog {
     #[must_use]
     pub fn watches(&self, addr: PhysAddr) -> bool {
         self.filter.holds(addr)
+    }
+
+    /// Changes whenever [`TraceLog::is_watched`] may answer otherwise.
+    #[inline]
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// True if a write to these bytes does more than change memory.
+    #[must_use]
+    pub fn is_watched(&self, addr: PhysAddr, size: u8) -> bool {
+        self.watches(addr)
+            && (self.code.holds(addr) || self.watches_word(addr, size) || self.stops_at(addr, size))
     }
 
     /// True if the observer wants writes and watches this word.

@@ -29,11 +29,13 @@ pub struct Speed {
     pub run_ahead: bool,
     /// Compute loops that only wait instead of executing them.
     pub skip_loops: bool,
+    /// Replay what was executed before instead of executing it again.
+    pub replay: bool,
 }
 
 impl Default for Speed {
     fn default() -> Self {
-        Speed { run_ahead: true, skip_loops: true }
+        Speed { run_ahead: true, skip_loops: true, replay: true }
     }
 }
 
@@ -41,7 +43,7 @@ impl Speed {
     /// Every instruction of every core, in lockstep by cycle.
     #[must_use]
     pub fn exact_steps() -> Self {
-        Speed { run_ahead: false, skip_loops: false }
+        Speed { run_ahead: false, skip_loops: false, replay: false }
     }
 }
 
@@ -139,6 +141,7 @@ impl Machine {
     fn advance(&mut self, until: Cycle, speed: Speed, observer: &mut dyn Observer) -> Stop {
         let ahead = if speed.run_ahead { home::leg(&self.spec.memory) } else { 1 };
         let skip = speed.skip_loops && !self.spec.perturb.disturbs_loops();
+        let replay = speed.replay && self.replays();
         self.derived.agenda = Agenda::new(self.state.cores.iter().map(acts_at));
         loop {
             let (core, earliest) = self.derived.agenda.first();
@@ -164,9 +167,16 @@ impl Machine {
             } else {
                 // Nobody else can reach the first core before the second plus a leg.
                 let until = (self.derived.agenda.second() + ahead).min(next).min(until);
-                self.window(core, until, skip);
+                self.window(core, until, (skip, replay));
             }
         }
+    }
+
+    /// True if nobody wants to see each instruction or load, and timing is undisturbed.
+    fn replays(&self) -> bool {
+        let (log, perturb) = (&self.derived.log, &self.spec.perturb);
+        let seen = log.wants_retire() || log.wants_reads() || log.tracker.is_some();
+        !seen && perturb.store_drain == 0 && !perturb.at_boundaries()
     }
 
     /// When anything happened last, at a moment when nothing is pending: the same for windows of
@@ -177,14 +187,14 @@ impl Machine {
     }
 
     /// Lets one core run up to `until`, or to the first event that it posts on the way.
-    fn window(&mut self, index: usize, until: Cycle, skip: bool) {
-        let (cores, scratch, mut parts) = self.split(skip);
+    fn window(&mut self, index: usize, until: Cycle, (skip, replay): (bool, bool)) {
+        let (cores, scratch, mut parts) = self.split(skip, replay);
         let (core, scratch) = (&mut cores[index], &mut scratch[index]);
         if let Run::Parked(park) = core.unit.run
             && let Some(end) = park.ends_at()
         {
             core.unpark(end);
-            scratch.spin.forget();
+            scratch.spin.go_on(core);
             track_unpark(core, parts.log.tracker.as_deref_mut());
         }
         step::run(core, scratch, &mut parts, until);
@@ -195,7 +205,7 @@ impl Machine {
     }
 
     fn settle_stores(&mut self, until: Cycle) {
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split(true, false);
         for core in cores {
             step::settle(core, &mut parts, until);
         }
@@ -219,12 +229,12 @@ impl Machine {
     /// An event is about to reach `id` at `now`: a parked core is brought there first, and stores
     /// that are due become visible.
     fn catch_up(&mut self, id: CoreId, now: Cycle) {
-        let (cores, scratch, mut parts) = self.split(false);
+        let (cores, scratch, mut parts) = self.split(false, false);
         let core = &mut cores[id.index()];
         if let Run::Parked(_) = core.unit.run {
             let scratch = &mut scratch[id.index()];
             core.unpark(now);
-            scratch.spin.forget();
+            scratch.spin.go_on(core);
             track_unpark(core, parts.log.tracker.as_deref_mut());
             step::run(core, scratch, &mut parts, now);
         }
@@ -414,7 +424,7 @@ impl Machine {
             return;
         }
         let keep = self.state.home.probe_keeps(line);
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split(true, false);
         let core = &mut cores[id.index()];
         let rip = core.regs.rip;
         parts.bus(&mut core.unit, rip).drain_before(now);
@@ -439,7 +449,7 @@ impl Machine {
 
     /// `line` left the caches of `id`.
     fn line_lost(&mut self, now: Cycle, id: CoreId, line: LineAddr) {
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split(true, false);
         let core = &mut cores[id.index()];
         if core.unit.fetch_line == line {
             core.unit.fetch_line = NO_LINE;
@@ -460,7 +470,7 @@ impl Machine {
     fn fill(&mut self, now: Cycle, id: CoreId, line: LineAddr) {
         self.catch_up(id, now);
         let (state, want) = self.state.home.granted(line);
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split(true, false);
         let core = &mut cores[id.index()];
         let rip = core.regs.rip;
         let waited = match core.unit.run {
@@ -556,7 +566,7 @@ impl Machine {
             return;
         }
         self.catch_up(id, now);
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split(true, false);
         let core = &mut cores[id.index()];
         if let Some(tracker) = &mut parts.log.tracker {
             tracker.arrives(id, now);
@@ -603,7 +613,11 @@ impl Machine {
         if lapic.next_timer().is_none_or(|at| at > now) {
             return;
         }
-        self.catch_up(id, now);
+        // The core does not notice before the interrupt arrives: a skipped loop need not end.
+        let skips = matches!(self.state.cores[id.index()].unit.run, Run::Parked(_));
+        if !skips || self.derived.log.tracker.is_some() {
+            self.catch_up(id, now);
+        }
         let delivery = self.state.cores[id.index()].unit.lapic.timer_expired(now);
         let latency = u64::from(self.spec.interrupts.timer);
         self.local_interrupt(now + latency, id, delivery);
@@ -627,7 +641,7 @@ impl Machine {
             if unit.pmu.overflow(counts) { unit.lapic.local(Lvt::Performance) } else { None };
         let skid = u64::from(self.spec.interrupts.pmi);
         self.local_interrupt(now + skid, id, delivery);
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split(true, false);
         let core = &mut cores[id.index()];
         parts.bus(&mut core.unit, core.regs.rip).schedule_overflow(now);
     }

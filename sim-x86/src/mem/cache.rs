@@ -316,6 +316,21 @@ impl PrivateCaches {
         }
     }
 
+    /// State of `line` in L1D; nothing is touched.
+    #[inline]
+    #[must_use]
+    pub fn data_state(&self, line: LineAddr) -> LineState {
+        let recent = self.l1d.recent(line);
+        if recent >> 2 == tag(line) { LineState::from_bits(recent) } else { self.l1d.state(line) }
+    }
+
+    /// True if `line` is in L1I; nothing is touched.
+    #[inline]
+    #[must_use]
+    pub fn has_code(&self, line: LineAddr) -> bool {
+        self.l1i.recent(line) >> 2 == tag(line) || self.l1i.find(line).is_some()
+    }
+
     /// Looks `line` up for a write: if it is writable it becomes Modified in L1D.
     #[inline]
     pub fn write(&mut self, line: LineAddr) -> bool {

@@ -126,6 +126,12 @@ impl StoreBuffer {
         self.settle_due();
     }
 
+    /// Stores went through the empty buffer; the last of them left at `at`.
+    pub fn commit_until(&mut self, at: Cycle) {
+        debug_assert!(self.is_empty(), "nothing may be overtaken");
+        self.last_commit = at;
+    }
+
     /// Moves everything `cycles` later: the buffer of a core whose loop was skipped for so long.
     pub fn shift(&mut self, cycles: u64) {
         for store in &mut self.stores {

@@ -72,6 +72,7 @@ impl MachineSpec {
         self.check_size(&mut problems);
         self.check_topology(&mut problems);
         check_memory(&self.memory, &mut problems);
+        self.check_split_locks(&mut problems);
         self.check_costs(&mut problems);
         self.check_interrupts(&mut problems);
         self.check_devices(&mut problems);
@@ -126,6 +127,25 @@ impl MachineSpec {
         }
         let vector_ok = perturb.interrupt_every == 0 || perturb.vector >= 32;
         problems.require(vector_ok, "perturb.vector", "must be at least 32");
+    }
+
+    /// A locked operation on two lines holds the first until it has the second, and a way of an L3
+    /// whose line is held and asked for by somebody else can't make room. Operations that wait for
+    /// each other in a circle can't wait for lines only, since the second line is the one after
+    /// the first. So one of them waits for a set all of whose ways are held; and as a second line
+    /// lies in the set after the first one's, some line is held in every other set too. That takes
+    /// a core for each line: with fewer cores, somebody always goes on.
+    fn check_split_locks(&self, problems: &mut Problems) {
+        let MemorySpec { l3_sets, l3_ways, .. } = self.memory;
+        let held = (u64::from(l3_sets) + u64::from(l3_ways)).saturating_sub(1);
+        let problem = format!(
+            "{l3_sets} sets of {l3_ways} ways are too few for locked operations across two lines \
+             on {} CPUs: sets and ways must be {} together",
+            self.cores,
+            u64::from(self.cores) + 2
+        );
+        let possible = l3_sets == 0 || l3_ways == 0 || held > u64::from(self.cores);
+        problems.require(possible, "memory.l3_ways", problem);
     }
 
     fn check_costs(&self, problems: &mut Problems) {
@@ -339,6 +359,19 @@ mod tests {
         assert_eq!(fields(&spec), expected);
         let text = spec.validate().expect_err("invalid").to_string();
         assert!(text.contains("cores: 25 CPUs don't fit the topology, which has 24\n"), "{text}");
+    }
+
+    #[test]
+    fn an_l3_has_room_for_the_lines_of_all_split_locks() {
+        let mut spec = westmere_ep();
+        spec.cores = 2;
+        for (sets, ways, possible) in [(1, 1, false), (1, 2, false), (1, 3, true), (2, 2, true)] {
+            spec.memory.l3_sets = sets;
+            spec.memory.l3_ways = ways;
+            assert_eq!(spec.validate().is_ok(), possible, "{sets} sets of {ways} ways");
+        }
+        spec.memory.l3_ways = 1;
+        assert_eq!(fields(&spec), ["memory.l3_ways"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod home;
 mod litmus;
 mod locks;
 mod perturb;
+mod replay;
 mod skipping;
 mod snapshots;
 mod vectors;

@@ -7,9 +7,12 @@ use iced_x86::code_asm::*;
 use sim_core::Cycle;
 use sim_x86::{Machine, Speed, Stop};
 
-fn speeds() -> [Speed; 4] {
-    let speed = |run_ahead, skip_loops| Speed { run_ahead, skip_loops };
-    [speed(true, true), speed(true, false), speed(false, true), speed(false, false)]
+fn speeds() -> [Speed; 8] {
+    std::array::from_fn(|n| Speed {
+        run_ahead: n & 1 == 0,
+        skip_loops: n & 2 == 0,
+        replay: n & 4 == 0,
+    })
 }
 
 /// Trace hashes of `machine` run to its end with every combination of speed-ups.

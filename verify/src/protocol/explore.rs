@@ -1,8 +1,8 @@
 //! Breadth-first exploration of every reachable state.
 
-use super::system::key::Keys;
-use super::system::{Action, Setup, System, Violation};
-use std::collections::BTreeMap;
+use super::state::{Machine, State};
+use super::system::{Action, Setup, Violation};
+use super::table::Table;
 use std::fmt::{self, Display};
 
 /// What a complete exploration has seen.
@@ -16,6 +16,8 @@ pub struct Exploration {
     pub depth: usize,
     /// States in which nothing is in flight, blocked or buffered.
     pub at_rest: usize,
+    /// Different states of one core, and of the home agent (or of its part for one line).
+    pub parts: [usize; 2],
 }
 
 /// A state that must not be, and how to get there.
@@ -40,15 +42,14 @@ impl Display for Found {
 impl std::error::Error for Found {}
 
 struct Explorer<'a> {
-    setup: &'a Setup,
-    keys: Keys,
-    known: BTreeMap<u128, u32>,
-    /// By state: the one from which it was reached first, and by what.
-    origins: Vec<(u32, Action)>,
-    /// Transitions (to, from) that begin no new operation.
-    progress: Vec<(u32, u32)>,
-    at_rest: Vec<u32>,
+    machine: Machine<'a>,
+    known: Table,
+    /// By state: the one from which it was reached first.
+    origins: Vec<u32>,
+    at_rest: usize,
     transitions: u64,
+    /// Used again and again.
+    actions: Vec<Action>,
 }
 
 /// Explores everything that `setup` can reach. `level` is told, after each step from the beginning,
@@ -56,116 +57,210 @@ struct Explorer<'a> {
 ///
 /// # Errors
 /// The first violation found, with a shortest way to it.
-pub fn explore(
-    setup: &Setup,
+pub fn explore(setup: &Setup, level: impl FnMut(usize, usize)) -> Result<Exploration, Box<Found>> {
+    explore_machine(Machine::new(setup), level)
+}
+
+/// As [`explore`].
+pub(super) fn explore_machine(
+    mut machine: Machine<'_>,
     mut level: impl FnMut(usize, usize),
 ) -> Result<Exploration, Box<Found>> {
-    let topology = setup.topology();
-    let first = System::new(setup);
-    let keys = Keys::new(setup);
+    let first = machine.first();
+    let mut known = Table::new();
+    known.insert(machine.canonical(first));
     let mut explorer = Explorer {
-        setup,
-        known: BTreeMap::from([(keys.of(&first), 0)]),
-        keys,
-        origins: vec![(0, Action::Up(sim_x86::ids::CoreId(0)))],
-        progress: Vec::new(),
-        at_rest: vec![0],
+        machine,
+        known,
+        origins: vec![0],
+        at_rest: 1,
         transitions: 0,
+        actions: Vec::new(),
     };
-    let mut frontier = vec![(0, first)];
-    let mut depth = 0;
-    loop {
-        let mut next = Vec::new();
-        for (index, system) in frontier {
-            explorer.expand(index, &system, &topology, &mut next)?;
+    let (mut depth, mut level_ends) = (0, 1);
+    let mut index = 0;
+    while index < explorer.known.len() {
+        if index == level_ends {
+            depth += 1;
+            level_ends = explorer.known.len();
+            level(depth, level_ends);
         }
-        if next.is_empty() {
-            break;
-        }
-        depth += 1;
-        frontier = next;
-        level(depth, explorer.origins.len());
+        explorer.expand(index as u32)?;
+        index += 1;
     }
     explorer.check_rest_is_reachable()?;
     Ok(Exploration {
-        states: explorer.origins.len(),
+        states: explorer.known.len(),
         transitions: explorer.transitions,
         depth,
-        at_rest: explorer.at_rest.len(),
+        at_rest: explorer.at_rest,
+        parts: explorer.machine.parts.classes(),
     })
 }
 
 impl Explorer<'_> {
-    fn expand(
-        &mut self,
-        index: u32,
-        system: &System,
-        topology: &sim_x86::spec::Topology,
-        next: &mut Vec<(u32, System)>,
-    ) -> Result<(), Box<Found>> {
-        let actions = system.actions(self.setup);
-        let mut stuck = true;
-        for action in actions {
-            self.transitions += 1;
-            let begins = matches!(action, Action::Issue(..));
-            stuck &= begins;
-            let after = system.after(action, self.setup);
-            let after = after.map_err(|violation| self.found(violation, index, Some(action)))?;
-            let key = self.keys.of(&after);
-            let to = match self.known.get(&key) {
-                Some(&to) => to,
-                None => {
-                    let checked = after.check(topology);
-                    checked.map_err(|violation| self.found(violation, index, Some(action)))?;
-                    let to = u32::try_from(self.origins.len()).expect("fewer than 2^32 states");
-                    self.known.insert(key, to);
-                    self.origins.push((index, action));
-                    if after.at_rest() {
-                        self.at_rest.push(to);
-                    }
-                    next.push((to, after));
-                    to
-                }
+    fn expand(&mut self, index: u32) -> Result<(), Box<Found>> {
+        let state = State::unpack(self.known.get(index));
+        let mut actions = std::mem::take(&mut self.actions);
+        let going_on = self.machine.actions(state, &mut actions);
+        if going_on == 0 && !self.machine.at_rest(state) {
+            return Err(self.found(Violation::Deadlock, index));
+        }
+        self.transitions += actions.len() as u64;
+        for &action in &actions {
+            let after = match self.machine.after(state, action) {
+                Ok(after) => after,
+                Err(violation) => return Err(self.found_by(violation, index)),
             };
-            if !begins && to != index {
-                self.progress.push((to, index));
+            let key = self.machine.canonical(after);
+            if self.known.insert(key).is_some() {
+                self.origins.push(index);
+                if self.machine.check(after).is_err() {
+                    let last = self.known.len() as u32 - 1;
+                    let mut found = self.found(Violation::Deadlock, last);
+                    let (end, _) = self.replay(last);
+                    found.violation = self.machine.check(end).expect_err("as in its mirror image");
+                    return Err(found);
+                }
+                self.at_rest += usize::from(self.machine.at_rest(after));
             }
         }
-        if stuck && !system.at_rest() {
-            return Err(self.found(Violation::Deadlock, index, None));
-        }
+        self.actions = actions;
         Ok(())
     }
 
-    fn found(&self, violation: Violation, state: u32, last: Option<Action>) -> Box<Found> {
-        let mut path: Vec<Action> = last.into_iter().collect();
-        let mut at = state;
+    /// The way to a state, cores and lines called the same all the way; and the state so reached.
+    fn replay(&mut self, index: u32) -> (State, Vec<Action>) {
+        let mut way = vec![];
+        let mut at = index;
         while at != 0 {
-            let (from, action) = self.origins[at as usize];
-            path.push(action);
-            at = from;
+            way.push(at);
+            at = self.origins[at as usize];
         }
-        path.reverse();
+        let mut state = self.machine.first();
+        let mut path = Vec::new();
+        let mut actions = Vec::new();
+        for &next in way.iter().rev() {
+            let goal = self.known.get(next);
+            self.machine.actions(state, &mut actions);
+            let step = actions.iter().find_map(|&action| {
+                let after = self.machine.after(state, action).ok()?;
+                (self.machine.canonical(after) == goal).then_some((action, after))
+            });
+            let (action, after) = step.expect("a mirror image of the step that was taken");
+            path.push(action);
+            state = after;
+        }
+        (state, path)
+    }
+
+    fn found(&mut self, violation: Violation, index: u32) -> Box<Found> {
+        let (_, path) = self.replay(index);
+        Box::new(Found { violation, path })
+    }
+
+    /// As `found` if an action in the state did `violation`.
+    fn found_by(&mut self, violation: Violation, index: u32) -> Box<Found> {
+        let (state, mut path) = self.replay(index);
+        let mut actions = Vec::new();
+        self.machine.actions(state, &mut actions);
+        let last = actions.iter().find_map(|&action| {
+            let violation = self.machine.after(state, action).err()?;
+            Some((action, violation))
+        });
+        let (action, violation) = last.unwrap_or_else(|| unreachable!("{violation} is mirrored"));
+        path.push(action);
         Box::new(Found { violation, path })
     }
 
     /// From every state, rest can be reached without beginning anything new.
+    ///
+    /// From each state on, the first thing that goes on is done until a state is met from which
+    /// rest is known to be reachable. Only if this leads in a circle, everything that goes on is
+    /// tried.
     fn check_rest_is_reachable(&mut self) -> Result<(), Box<Found>> {
-        let mut reaches = vec![false; self.origins.len()];
-        self.progress.sort_unstable();
-        let mut open = self.at_rest.clone();
-        open.iter().for_each(|&state| reaches[state as usize] = true);
-        while let Some(state) = open.pop() {
-            let first = self.progress.partition_point(|&(to, _)| to < state);
-            for &(_, from) in self.progress[first..].iter().take_while(|&&(to, _)| to == state) {
-                if !std::mem::replace(&mut reaches[from as usize], true) {
-                    open.push(from);
+        let mut reaches = Bits::new(self.known.len());
+        let mut way = Vec::new();
+        for start in 0..self.known.len() as u32 {
+            let mut at = start;
+            way.clear();
+            while !reaches.get(at) && way.len() < LONG_WAY {
+                way.push(at);
+                if self.machine.at_rest(State::unpack(self.known.get(at))) {
+                    reaches.set(at);
+                    break;
+                }
+                match self.goes_on_once(at) {
+                    Some(next) => at = next,
+                    None => break,
                 }
             }
+            if reaches.get(at) || self.search_rest(start, &reaches) {
+                let sure = if reaches.get(at) { &way[..] } else { &way[..1] };
+                sure.iter().for_each(|&state| reaches.set(state));
+            } else {
+                return Err(self.found(Violation::Livelock, start));
+            }
         }
-        match reaches.iter().position(|&reached| !reached) {
-            None => Ok(()),
-            Some(state) => Err(self.found(Violation::Livelock, state as u32, None)),
+        Ok(())
+    }
+
+    /// The state after the first thing that goes on in a state and leads to another.
+    fn goes_on_once(&mut self, index: u32) -> Option<u32> {
+        let state = State::unpack(self.known.get(index));
+        let mut actions = std::mem::take(&mut self.actions);
+        let going_on = self.machine.actions(state, &mut actions);
+        let mut next = actions[..going_on].iter().map(|&action| self.known_after(state, action));
+        let next = next.find(|&next| next != index);
+        self.actions = actions;
+        next
+    }
+
+    /// The states after each thing that goes on in a state.
+    fn goes_on(&mut self, index: u32) -> Vec<u32> {
+        let state = State::unpack(self.known.get(index));
+        let mut actions = Vec::new();
+        let going_on = self.machine.actions(state, &mut actions);
+        actions[..going_on].iter().map(|&action| self.known_after(state, action)).collect()
+    }
+
+    fn known_after(&mut self, state: State, action: Action) -> u32 {
+        let after = self.machine.after(state, action).expect("explored before");
+        let key = self.machine.canonical(after);
+        self.known.find(key).expect("explored before")
+    }
+
+    /// True if a state that `reaches` rest can be reached from `start`.
+    fn search_rest(&mut self, start: u32, reaches: &Bits) -> bool {
+        let mut seen = std::collections::BTreeSet::from([start]);
+        let mut open = vec![start];
+        while let Some(at) = open.pop() {
+            let state = State::unpack(self.known.get(at));
+            if reaches.get(at) || self.machine.at_rest(state) {
+                return true;
+            }
+            open.extend(self.goes_on(at).into_iter().filter(|&next| seen.insert(next)));
         }
+        false
+    }
+}
+
+/// Steps after which a way is taken for a circle.
+const LONG_WAY: usize = 300;
+
+/// A bit for each state.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new(count: usize) -> Self {
+        Bits(vec![0; count.div_ceil(64)])
+    }
+
+    fn get(&self, index: u32) -> bool {
+        self.0[index as usize / 64] >> (index % 64) & 1 != 0
+    }
+
+    fn set(&mut self, index: u32) {
+        self.0[index as usize / 64] |= 1 << (index % 64);
     }
 }

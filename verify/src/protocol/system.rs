@@ -1,17 +1,13 @@
 //! A small machine without time: cores that may do anything, the real caches and home agent, and
 //! the messages between them.
 
-mod core_side;
-pub(super) mod key;
+pub(super) mod core_side;
+pub(super) mod home_side;
 
-use core_side::CoreSide;
-pub use core_side::{Issue, Pending};
-use sim_core::Cycle;
+pub use core_side::Issue;
 use sim_x86::event::Want;
 use sim_x86::ids::{CoreId, LineAddr};
-use sim_x86::machine::invariants::{Broken, check_coherence};
-use sim_x86::mem::cache::{LineState, Probed};
-use sim_x86::mem::home::{Home, Requester, Send};
+use sim_x86::machine::invariants::Broken;
 use sim_x86::presets;
 use sim_x86::spec::{MachineSpec, MemorySpec, StateLatency, Topology};
 use std::fmt::{self, Display};
@@ -26,6 +22,8 @@ pub struct Setup {
     pub cores: u16,
     /// Lines of memory that are used.
     pub lines: u64,
+    /// Ways of each core's L1D, which is one set.
+    pub l1_ways: u32,
     /// Ways of each core's L2, which is one set.
     pub l2_ways: u32,
     /// Ways of each die's L3, which is one set.
@@ -49,17 +47,19 @@ const CODE: &[Issue] = &[Issue::Load, Issue::Store, Issue::Evict, Issue::Fetch];
 const SPLIT: &[Issue] = &[Issue::Load, Issue::Rmw, Issue::SplitRmw];
 
 impl Setup {
-    /// 3 cores on two sockets, 2 lines, with room for `l2_ways` and `l3_ways` of them in the caches.
+    /// 3 cores on two sockets, 2 lines, with room for `ways` of them in L1D, L2 and L3.
     #[must_use]
-    pub fn new(name: &'static str, l2_ways: u32, l3_ways: u32, issues: &'static [Issue]) -> Self {
+    pub fn new(name: &'static str, ways: [u32; 3], issues: &'static [Issue]) -> Self {
+        let [l1_ways, l2_ways, l3_ways] = ways;
         Setup {
             name,
             cores: 3,
             lines: 2,
+            l1_ways,
             l2_ways,
             l3_ways,
             stores: 1,
-            in_progress: 2,
+            in_progress: usize::MAX,
             issues,
             mutation: Mutation::None,
         }
@@ -67,24 +67,30 @@ impl Setup {
 
     /// Ways in which two lines share the caches, and what the cores do to them.
     #[must_use]
-    pub fn kinds() -> [Setup; 6] {
+    pub fn kinds() -> [Setup; 7] {
         [
-            Setup::new("both lines fit", 2, 2, DATA),
-            Setup::new("lines evict each other from L2", 1, 2, DATA),
-            Setup::new("lines evict each other from L3", 2, 1, DATA),
-            Setup::new("lines evict each other", 1, 1, DATA),
-            Setup::new("with instruction fetches", 1, 1, CODE),
-            Setup::new("with split locks", 2, 2, SPLIT),
+            Setup::new("both lines fit", [2, 2, 2], DATA),
+            Setup::new("lines evict each other from L1", [1, 2, 2], DATA),
+            Setup::new("lines evict each other from L2", [1, 1, 2], DATA),
+            Setup::new("lines evict each other from L3", [2, 2, 1], DATA),
+            Setup::new("lines evict each other everywhere", [1, 1, 1], DATA),
+            Setup::new("with instruction fetches", [1, 1, 1], CODE),
+            Setup::new("with split locks", [2, 2, 2], SPLIT),
         ]
     }
 
-    /// True if no line ever has to make room for another.
-    fn everything_fits(&self) -> bool {
-        u64::from(self.l2_ways.min(self.l3_ways)) >= self.lines
+    /// True if no line ever has to make room for another in an L1D.
+    pub(super) fn fits_cores(&self) -> bool {
+        u64::from(self.l1_ways) >= self.lines
+    }
+
+    /// True if no line ever has to make room for another in an L3.
+    pub(super) fn fits_home(&self) -> bool {
+        u64::from(self.l3_ways) >= self.lines
     }
 
     /// The machine: every latency alike.
-    fn spec(&self) -> MachineSpec {
+    pub(super) fn spec(&self) -> MachineSpec {
         let preset = presets::westmere_ep();
         let alike = StateLatency {
             modified: [LATENCY; 4],
@@ -94,8 +100,7 @@ impl Setup {
         };
         let memory = MemorySpec {
             l1d_sets: 1,
-            // If both lines fit, they do so everywhere.
-            l1d_ways: self.l2_ways.min(self.l3_ways),
+            l1d_ways: self.l1_ways,
             l1i_sets: 1,
             l1i_ways: 1,
             l2_sets: 1,
@@ -232,212 +237,6 @@ impl Display for Down {
                 write!(f, "{core}: its request ({want:?}) for line {} is repeated", line.0)
             }
         }
-    }
-}
-
-/// The machine between two things that happen.
-#[derive(Clone, Debug)]
-pub struct System {
-    cores: Vec<CoreSide>,
-    home: Home,
-    down: Vec<Down>,
-}
-
-/// The time at which everything happens.
-const NOW: Cycle = Cycle(0);
-
-impl System {
-    /// Nothing cached, nothing in flight.
-    #[must_use]
-    pub fn new(setup: &Setup) -> Self {
-        let spec = setup.spec();
-        let hasty = setup.mutation == Mutation::HastyWriteBack;
-        let core = |id| CoreSide::new(CoreId(id), &spec.memory, setup.lines, hasty);
-        System {
-            cores: (0..setup.cores).map(core).collect(),
-            home: Home::new(&spec),
-            down: Vec::new(),
-        }
-    }
-
-    /// Everything that may happen next.
-    #[must_use]
-    pub fn actions(&self, setup: &Setup) -> Vec<Action> {
-        let mut actions = Vec::new();
-        let in_progress: usize = self.cores.iter().map(CoreSide::in_progress).sum();
-        let more = in_progress < setup.in_progress;
-        for core in &self.cores {
-            if core.idle() && more {
-                for &issue in setup.issues {
-                    let lines = if issue == Issue::SplitRmw { 1 } else { setup.lines };
-                    let possible = (0..lines).filter(|_| core.can_issue(issue, setup.stores));
-                    actions.extend(possible.map(|n| Action::Issue(core.id, issue, LineAddr(n))));
-                }
-            }
-            if core.awake() {
-                actions.push(Action::Retry(core.id));
-            }
-            if core.can_commit() {
-                actions.push(Action::Commit(core.id));
-            }
-            if core.locked.is_some() {
-                actions.push(Action::Unlock(core.id));
-            }
-            if !core.up.is_empty() {
-                actions.push(Action::Up(core.id));
-            }
-        }
-        let held = |down: &&Down| match **down {
-            Down::Probe(core, line) => {
-                self.cores[core.index()].holds(line) && setup.mutation != Mutation::IgnoreLocks
-            }
-            Down::Fill(..) | Down::Again(..) => false,
-        };
-        actions.extend(self.down.iter().filter(|down| !held(down)).map(|&down| Action::Down(down)));
-        actions
-    }
-
-    /// The state after `action`.
-    ///
-    /// # Errors
-    /// What the action itself did wrong.
-    pub fn after(&self, action: Action, setup: &Setup) -> Result<System, Violation> {
-        let mut next = self.clone();
-        match action {
-            Action::Issue(core, issue, line) => {
-                let written = next.cores[core.index()].issue(issue, line);
-                next.written(core, written)?;
-            }
-            Action::Retry(core) => {
-                let written = next.cores[core.index()].try_again();
-                next.written(core, written)?;
-            }
-            Action::Commit(core) => {
-                let line = next.cores[core.index()].commit();
-                next.written(core, [line, None])?;
-            }
-            Action::Unlock(core) => next.cores[core.index()].locked = None,
-            Action::Up(core) => next.up(core, setup),
-            Action::Down(down) => {
-                let at = next.down.iter().position(|&other| other == down);
-                next.down.remove(at.expect("an enabled action"));
-                next.deliver(down, setup);
-            }
-        }
-        Ok(next)
-    }
-
-    /// `by` has written `lines`: every other copy is of an older version from now on.
-    fn written(&mut self, by: CoreId, lines: [Option<LineAddr>; 2]) -> Result<(), Violation> {
-        for line in lines.into_iter().flatten() {
-            for core in self.cores.iter_mut().filter(|core| core.id != by) {
-                if core.locked == Some(line) {
-                    return Err(Violation::NotAtomic { core: core.id, line: line.0 });
-                }
-                core.grow_old(line);
-            }
-        }
-        Ok(())
-    }
-
-    fn up(&mut self, core: CoreId, setup: &Setup) {
-        match self.cores[core.index()].up.remove(0) {
-            Up::Request(line, want) => self.request(core, want, line),
-            Up::WriteBack(line) => {
-                self.home.write_back(core, line);
-                if setup.mutation == Mutation::ForgetOwner {
-                    let owner = |core: &&CoreSide| core.caches.state(line).writable();
-                    if let Some(owner) = self.cores.iter().find(owner) {
-                        self.home.write_back(owner.id, line);
-                    }
-                }
-            }
-        }
-    }
-
-    fn request(&mut self, core: CoreId, want: Want, line: LineAddr) {
-        self.home(|home, out| home.request(NOW, line, Requester::Core(core, want), out));
-    }
-
-    fn home(&mut self, act: impl FnOnce(&mut Home, &mut Vec<Send>)) {
-        let mut out = Vec::new();
-        act(&mut self.home, &mut out);
-        for message in out {
-            let Some(down) = (match message {
-                Send::Probe { core, line, .. } => Some(Down::Probe(core, line)),
-                Send::Fill { to: Requester::Core(core, _), line, .. } => {
-                    Some(Down::Fill(core, line))
-                }
-                Send::Retry { from: Requester::Core(core, want), line, .. } => {
-                    Some(Down::Again(core, want, line))
-                }
-                // There are no devices.
-                Send::Fill { to: Requester::Dma(_), .. }
-                | Send::Retry { from: Requester::Dma(_), .. } => None,
-            }) else {
-                continue;
-            };
-            self.down.push(down);
-        }
-    }
-
-    fn deliver(&mut self, down: Down, setup: &Setup) {
-        match down {
-            Down::Probe(core, line) => self.probe(core, line, setup),
-            Down::Fill(core, line) => self.fill(core, line, setup),
-            Down::Again(core, want, line) => self.request(core, want, line),
-        }
-    }
-
-    /// As `Machine::probe`.
-    fn probe(&mut self, id: CoreId, line: LineAddr, setup: &Setup) {
-        let keep = self.home.probe_keeps(line);
-        let core = &mut self.cores[id.index()];
-        let dropped = match setup.mutation {
-            Mutation::DropInvalidation => keep == LineState::Invalid,
-            Mutation::DropDowngrade => keep == LineState::Shared,
-            _ => false,
-        };
-        let found = if dropped { Probed::Clean } else { core.probe(line, keep) };
-        if setup.mutation != Mutation::ForgetStores {
-            core.ask_again_for_stores(line);
-        }
-        self.home(|home, out| home.probed(NOW, line, found, out));
-    }
-
-    /// As `Machine::fill`.
-    fn fill(&mut self, id: CoreId, line: LineAddr, setup: &Setup) {
-        let (mut state, want) = self.home.granted(line);
-        if setup.mutation == Mutation::GrantWritable {
-            state = state.max(LineState::Exclusive);
-        }
-        let wakes = setup.mutation != Mutation::NoWakeUp;
-        self.cores[id.index()].fill(line, state, want, wakes);
-        if setup.mutation != Mutation::NeverFinish {
-            self.home(|home, out| home.finish(NOW, line, out));
-        }
-    }
-
-    /// True if nothing is in flight, blocked or buffered.
-    #[must_use]
-    pub fn at_rest(&self) -> bool {
-        let done = self.down.is_empty() && self.home.pending().next().is_none();
-        done && self.cores.iter().all(CoreSide::at_rest)
-    }
-
-    /// Checks what must hold of every state.
-    ///
-    /// # Errors
-    /// The first violation.
-    pub fn check(&self, topology: &Topology) -> Result<(), Violation> {
-        for core in &self.cores {
-            if let Some(line) = core.stale_copy() {
-                return Err(Violation::Stale { core: core.id, line: line.0 });
-            }
-        }
-        let caches = self.cores.iter().map(|core| (core.id, &core.caches));
-        check_coherence(topology, &self.home, caches)?;
-        Ok(())
     }
 }
 

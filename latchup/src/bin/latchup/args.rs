@@ -113,13 +113,15 @@ const VERIFY_AFTER: &str = "\
 Examples:
   latchup verify protocol
   latchup verify protocol --quick
+  latchup verify timing --preset magny-cours
   latchup verify corpus
   latchup verify timing --write docs/timing-validation.md
+  latchup verify timing --check docs/timing-validation.md
 
 Exit status:
   0  everything is as it should be
-  1  something is not
-  2  wrong usage, a file that cannot be written
+  1  something is not, or the checked page is not up to date
+  2  wrong usage, a file that cannot be read or written
   3  latchup itself failed";
 
 const RUN_AFTER: &str = "\
@@ -209,6 +211,10 @@ pub(crate) enum VerifyCommand {
         /// Only what takes seconds.
         #[arg(long)]
         quick: bool,
+
+        /// Three cores and two lines in every kind of cache: takes an hour and up to 16 GB.
+        #[arg(long, conflicts_with = "quick")]
+        long: bool,
     },
 
     /// Run compiled C programs and compare with what they compute natively.
@@ -223,6 +229,14 @@ pub(crate) struct TimingArgs {
     /// Write the page with all numbers to this file, and its picture beside it.
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
+
+    /// Hold this page and its picture to what is measured, byte for byte.
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
+    pub(crate) check: Option<PathBuf>,
+
+    /// Only the latencies of this preset.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["write", "check"])]
+    pub(crate) preset: Option<String>,
 }
 
 /// What is simulated.

@@ -4,15 +4,17 @@ use crate::args::{TimingArgs, VerifyArgs, VerifyCommand};
 use crate::fail::Failure;
 use crate::screen::Screen;
 use crate::{AS_EXPECTED, NOT_AS_EXPECTED, Outcome};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use verify::corpus::{self, forms};
-use verify::protocol;
+use verify::protocol::{self, Extent};
 use verify::timing::{self, Collapse, Validation};
 use viz::{Curve, Curves, Format};
 
 pub(crate) fn verify(args: &VerifyArgs, screen: &mut Screen) -> Outcome {
     let good = match &args.what {
-        VerifyCommand::Protocol { quick } => protocol(*quick, screen)?,
+        VerifyCommand::Protocol { quick: true, .. } => protocol(Extent::Quick, screen)?,
+        VerifyCommand::Protocol { long: true, .. } => protocol(Extent::Long, screen)?,
+        VerifyCommand::Protocol { .. } => protocol(Extent::Full, screen)?,
         VerifyCommand::Corpus => corpus(screen)?,
         VerifyCommand::Timing(args) => timing(args, screen)?,
     };
@@ -20,17 +22,19 @@ pub(crate) fn verify(args: &VerifyArgs, screen: &mut Screen) -> Outcome {
     Ok(if good { AS_EXPECTED } else { NOT_AS_EXPECTED })
 }
 
-fn protocol(quick: bool, screen: &mut Screen) -> Result<bool, Failure> {
+fn protocol(extent: Extent, screen: &mut Screen) -> Result<bool, Failure> {
     let mut good = true;
-    for setup in protocol::all(quick) {
-        let what = format!("{} cores, {} lines, {}", setup.cores, setup.lines, setup.name);
+    for setup in protocol::all(extent) {
+        let lines = if setup.lines == 1 { "line" } else { "lines" };
+        let what = format!("{} cores, {} {lines}, {}", setup.cores, setup.lines, setup.name);
         match protocol::explore(&setup, |_, _| {}) {
             Ok(seen) => {
                 let bound = match setup.in_progress {
                     usize::MAX => String::new(),
+                    1 => ", 1 operation at a time".to_owned(),
                     most => format!(", {most} operations at a time"),
                 };
-                let protocol::Exploration { states, transitions, depth, at_rest } = seen;
+                let protocol::Exploration { states, transitions, depth, at_rest, .. } = seen;
                 let text = format!(
                     "  {what}{bound}: {states} states ({at_rest} at rest), {transitions} \
                      transitions, depth {depth}"
@@ -84,8 +88,18 @@ fn corpus(screen: &mut Screen) -> Result<bool, Failure> {
 
 fn timing(args: &TimingArgs, screen: &mut Screen) -> Result<bool, Failure> {
     let mut good = true;
+    let kept = kept(args.check.as_ref())?;
     let mut all: Vec<Validation> = Vec::new();
-    for machine in timing::machines() {
+    let mut machines = timing::machines();
+    if let Some(name) = &args.preset {
+        let known: Vec<String> = machines.iter().map(|machine| machine.preset.clone()).collect();
+        machines.retain(|machine| machine.preset == *name);
+        if machines.is_empty() {
+            let advice = format!("the presets are {}", known.join(", "));
+            return Err(Failure::usage(format!("there is no preset {name}"), &advice));
+        }
+    }
+    for machine in machines {
         let validation = timing::validate(&machine);
         let failures = validation.failures();
         good &= failures.is_empty();
@@ -103,6 +117,9 @@ fn timing(args: &TimingArgs, screen: &mut Screen) -> Result<bool, Failure> {
         screen.flush()?;
         all.push(validation);
     }
+    if args.preset.is_some() {
+        return Ok(good);
+    }
     let collapse = Collapse::measure(&sim_x86::presets::magny_cours(), &timing::COLLAPSE_CORES);
     let (knee, model) = collapse.knees();
     let near = (knee - model).abs() <= timing::KNEE_TOLERANCE;
@@ -111,14 +128,39 @@ fn timing(args: &TimingArgs, screen: &mut Screen) -> Result<bool, Failure> {
         format!("  the lock's collapse begins at {knee} CPUs, by the closed form at {model}");
     screen.verdict(near, "collapse", &text)?;
     if let Some(path) = &args.write {
-        write(path, &all, &collapse)?;
+        for (path, contents) in page(path, &all, &collapse)? {
+            std::fs::write(&path, contents).map_err(Failure::write(&path))?;
+        }
+    }
+    for (path, old) in &kept {
+        let measured = page(&kept[0].0, &all, &collapse)?;
+        let same = measured.iter().any(|(file, contents)| file == path && contents == old);
+        good &= same;
+        let text = format!("  {}", path.display());
+        screen.verdict(same, if same { "up to date" } else { "STALE" }, &text)?;
     }
     Ok(good)
 }
 
-/// Writes the page, and the picture beside it.
-fn write(path: &Path, all: &[Validation], collapse: &Collapse) -> Result<(), Failure> {
-    let picture = "lock-collapse.svg";
+/// The files that `--check` names, read before anything is measured.
+fn kept(check: Option<&PathBuf>) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
+    let files = check.map(|page| [page.clone(), page.with_file_name(PICTURE)]);
+    let read = |path: PathBuf| {
+        let contents = std::fs::read(&path).map_err(Failure::read(&path))?;
+        Ok((path, contents))
+    };
+    files.into_iter().flatten().map(read).collect()
+}
+
+/// Name of the picture beside the page.
+const PICTURE: &str = "lock-collapse.svg";
+
+/// The page that is to be called `path`, and the picture beside it.
+fn page(
+    path: &Path,
+    all: &[Validation],
+    collapse: &Collapse,
+) -> Result<[(PathBuf, Vec<u8>); 2], Failure> {
     let curve = |name: &str, points: &[(f64, f64)], marked| Curve {
         name: name.to_owned(),
         points: points.to_vec(),
@@ -134,8 +176,6 @@ fn write(path: &Path, all: &[Validation], collapse: &Collapse) -> Result<(), Fai
         ],
     };
     let bytes = viz::draw_curves(&curves, &viz::Options::default()).bytes(Format::Svg)?;
-    let beside = path.with_file_name(picture);
-    std::fs::write(&beside, bytes).map_err(Failure::write(&beside))?;
-    let page = timing::render(all, collapse, picture);
-    std::fs::write(path, page).map_err(Failure::write(path))
+    let page = timing::render(all, collapse, PICTURE);
+    Ok([(path.to_owned(), page.into_bytes()), (path.with_file_name(PICTURE), bytes)])
 }

@@ -1,8 +1,8 @@
 //! One core: real caches, and what the machine's core does about lines, in the same order.
 
-use super::Up;
+use super::{Mutation, Up};
 use sim_x86::event::Want;
-use sim_x86::ids::{CoreId, LineAddr};
+use sim_x86::ids::LineAddr;
 use sim_x86::mem::cache::{Level, LineState, PrivateCaches, Probed};
 use sim_x86::spec::MemorySpec;
 
@@ -25,21 +25,97 @@ pub enum Issue {
 
 /// The operation in which a core is blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// What it is.
-    pub issue: Issue,
+    pub(crate) issue: Issue,
     /// On which line.
-    pub line: LineAddr,
+    pub(crate) line: LineAddr,
     /// The line whose arrival makes the core try again; `None`: any arrival does.
-    pub waits_for: Option<LineAddr>,
+    pub(crate) waits_for: Option<LineAddr>,
     /// It will try again by itself.
-    pub awake: bool,
+    pub(crate) awake: bool,
+}
+
+/// What happens to one core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CoreEvent {
+    /// It begins an operation.
+    Issue(Issue, LineAddr),
+    /// It tries its blocked operation again.
+    Retry,
+    /// Its oldest store becomes visible.
+    Commit,
+    /// Its locked operation is over.
+    Unlock,
+    /// Its oldest message is on its way no longer.
+    Send,
+    /// It is probed, and has to keep no more than this.
+    Probe(LineAddr, LineState),
+    /// A line arrives.
+    Fill(LineAddr, LineState, Want),
+    /// Another core has written a line.
+    Old(LineAddr),
+}
+
+impl CoreEvent {
+    /// How many there are, for two lines.
+    pub(crate) const COUNT: usize = 56;
+
+    /// Each has a number of its own.
+    pub(crate) fn code(self) -> usize {
+        match self {
+            CoreEvent::Issue(issue, line) => issue as usize * 2 + line.0 as usize,
+            CoreEvent::Retry => 12,
+            CoreEvent::Commit => 13,
+            CoreEvent::Unlock => 14,
+            CoreEvent::Send => 15,
+            CoreEvent::Old(line) => 16 + line.0 as usize,
+            CoreEvent::Probe(line, keep) => 18 + line.0 as usize * 2 + keep as usize,
+            CoreEvent::Fill(line, state, want) => {
+                24 + line.0 as usize * 16 + state as usize * 4 + want as usize
+            }
+        }
+    }
+
+    /// The same with other names for the lines.
+    pub(crate) fn renamed(self, name: impl Fn(LineAddr) -> LineAddr) -> Self {
+        match self {
+            CoreEvent::Issue(issue, line) => CoreEvent::Issue(issue, name(line)),
+            CoreEvent::Probe(line, keep) => CoreEvent::Probe(name(line), keep),
+            CoreEvent::Fill(line, state, want) => CoreEvent::Fill(name(line), state, want),
+            CoreEvent::Old(line) => CoreEvent::Old(name(line)),
+            same @ (CoreEvent::Retry | CoreEvent::Commit | CoreEvent::Unlock | CoreEvent::Send) => {
+                same
+            }
+        }
+    }
+}
+
+/// What an event at a core means for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    /// Lines that were written.
+    pub(crate) written: [Option<LineAddr>; 2],
+    /// The message that [`CoreEvent::Send`] sent.
+    pub(crate) sent: Option<Up>,
+    /// The answer to a probe.
+    pub(crate) found: Probed,
+}
+
+impl Effect {
+    /// The same with other names for the lines.
+    pub(crate) fn renamed(self, name: impl Fn(LineAddr) -> LineAddr) -> Self {
+        let sent = self.sent.map(|message| match message {
+            Up::Request(line, want) => Up::Request(name(line), want),
+            Up::WriteBack(line) => Up::WriteBack(name(line)),
+        });
+        Effect { written: self.written.map(|line| line.map(&name)), sent, found: self.found }
+    }
 }
 
 /// A core and its messages to the home agent.
 #[derive(Clone, Debug)]
 pub(crate) struct CoreSide {
-    pub(crate) id: CoreId,
     pub(crate) caches: PrivateCaches,
     pub(crate) requested: Vec<(LineAddr, Want)>,
     pub(crate) stores: Vec<LineAddr>,
@@ -49,8 +125,7 @@ pub(crate) struct CoreSide {
     pub(crate) up: Vec<Up>,
     /// By line: the copy, if there is one, is older than the last write.
     pub(crate) old: Vec<bool>,
-    /// Broken on purpose: writes back what it has already asked for again.
-    pub(crate) hasty: bool,
+    mutation: Mutation,
 }
 
 /// Lines that an operation has written.
@@ -59,9 +134,8 @@ type Written = [Option<LineAddr>; 2];
 const NOTHING: Written = [None, None];
 
 impl CoreSide {
-    pub(crate) fn new(id: CoreId, spec: &MemorySpec, lines: u64, hasty: bool) -> Self {
+    pub(crate) fn new(spec: &MemorySpec, lines: u64, mutation: Mutation) -> Self {
         CoreSide {
-            id,
             caches: PrivateCaches::new(spec),
             requested: Vec::new(),
             stores: Vec::new(),
@@ -70,8 +144,28 @@ impl CoreSide {
             split_hold: None,
             up: Vec::new(),
             old: vec![false; lines as usize],
-            hasty,
+            mutation,
         }
+    }
+
+    /// The core after `event`.
+    pub(crate) fn after(&self, event: CoreEvent) -> (CoreSide, Effect) {
+        let mut next = self.clone();
+        let mut effect = Effect { written: NOTHING, sent: None, found: Probed::Absent };
+        match event {
+            CoreEvent::Issue(issue, line) => effect.written = next.attempt(issue, line),
+            CoreEvent::Retry => {
+                let pending = next.pending.take().expect("an enabled event");
+                effect.written = next.attempt(pending.issue, pending.line);
+            }
+            CoreEvent::Commit => effect.written[0] = next.commit(),
+            CoreEvent::Unlock => next.locked = None,
+            CoreEvent::Send => effect.sent = Some(next.up.remove(0)),
+            CoreEvent::Probe(line, keep) => effect.found = next.probe(line, keep),
+            CoreEvent::Fill(line, state, want) => next.fill(line, state, want),
+            CoreEvent::Old(line) => next.grow_old(line),
+        }
+        (next, effect)
     }
 
     pub(crate) fn idle(&self) -> bool {
@@ -101,7 +195,8 @@ impl CoreSide {
 
     /// True while a locked operation keeps probes off `line`.
     pub(crate) fn holds(&self, line: LineAddr) -> bool {
-        self.locked == Some(line) || self.split_hold == Some(line)
+        let held = self.locked == Some(line) || self.split_hold == Some(line);
+        held && self.mutation != Mutation::IgnoreLocks
     }
 
     /// As `CoreBus::request`.
@@ -114,7 +209,8 @@ impl CoreSide {
 
     /// As `CoreBus::write_back`.
     fn write_back(&mut self, line: LineAddr) {
-        if self.hasty || !self.requested.iter().any(|&(asked, _)| asked == line) {
+        let hasty = self.mutation == Mutation::HastyWriteBack;
+        if hasty || !self.requested.iter().any(|&(asked, _)| asked == line) {
             self.up.push(Up::WriteBack(line));
         }
     }
@@ -124,19 +220,10 @@ impl CoreSide {
         self.stores.len() + usize::from(!self.idle())
     }
 
-    pub(crate) fn ask_again_for_stores(&mut self, line: LineAddr) {
+    fn ask_again_for_stores(&mut self, line: LineAddr) {
         if self.stores.contains(&line) {
             self.request(line, Want::Own);
         }
-    }
-
-    pub(crate) fn issue(&mut self, issue: Issue, line: LineAddr) -> Written {
-        self.attempt(issue, line)
-    }
-
-    pub(crate) fn try_again(&mut self) -> Written {
-        let pending = self.pending.take().expect("an enabled action");
-        self.attempt(pending.issue, pending.line)
     }
 
     fn wait(&mut self, issue: Issue, line: LineAddr, want: Want, of: LineAddr) -> Written {
@@ -206,19 +293,31 @@ impl CoreSide {
     }
 
     /// The oldest store becomes visible.
-    pub(crate) fn commit(&mut self) -> Option<LineAddr> {
+    fn commit(&mut self) -> Option<LineAddr> {
         let line = self.stores.remove(0);
         self.caches.write(line).then_some(line)
     }
 
-    pub(crate) fn probe(&mut self, line: LineAddr, keep: LineState) -> Probed {
-        let found = self.caches.probe(line, keep);
+    /// As `Machine::probe`.
+    fn probe(&mut self, line: LineAddr, keep: LineState) -> Probed {
+        let found = match (self.mutation, keep) {
+            (Mutation::DropInvalidation, LineState::Invalid)
+            | (Mutation::DropDowngrade, LineState::Shared) => Probed::Clean,
+            _ => self.caches.probe(line, keep),
+        };
         self.forget(line);
+        if self.mutation != Mutation::ForgetStores {
+            self.ask_again_for_stores(line);
+        }
         found
     }
 
-    /// A line arrives.
-    pub(crate) fn fill(&mut self, line: LineAddr, state: LineState, want: Want, wakes: bool) {
+    /// As `Machine::fill`.
+    fn fill(&mut self, line: LineAddr, state: LineState, want: Want) {
+        let state = match self.mutation {
+            Mutation::GrantWritable => state.max(LineState::Exclusive),
+            _ => state,
+        };
         let evicted = self.caches.fill(line, state, want == Want::Fetch);
         self.old[line.0 as usize] = false;
         self.requested.retain(|&asked| asked != (line, want));
@@ -229,6 +328,7 @@ impl CoreSide {
             self.ask_again_for_stores(victim);
             self.forget(victim);
         }
+        let wakes = self.mutation != Mutation::NoWakeUp;
         if let Some(pending) = &mut self.pending {
             pending.awake |= match pending.waits_for {
                 Some(waited) => waited == line,
@@ -238,7 +338,7 @@ impl CoreSide {
     }
 
     /// Another core has written `line`.
-    pub(crate) fn grow_old(&mut self, line: LineAddr) {
+    fn grow_old(&mut self, line: LineAddr) {
         self.old[line.0 as usize] = self.caches.state(line) != LineState::Invalid;
     }
 
@@ -249,5 +349,50 @@ impl CoreSide {
 
     pub(crate) fn stale_copy(&self) -> Option<LineAddr> {
         self.old.iter().position(|&old| old).map(|line| LineAddr(line as u64))
+    }
+
+    /// Bytes that are equal for cores that behave alike, with other names for the lines.
+    ///
+    /// Left out is what cannot matter: the order in which lines were used, since no cache has both
+    /// room for two lines and need to choose between them; and, if `fits` says that no L1D ever
+    /// evicts, the state in L2 of a line that is in L1D too, which is never looked at.
+    pub(crate) fn image(&self, fits: bool, name: impl Fn(LineAddr) -> LineAddr) -> Vec<u8> {
+        let name = |line: LineAddr| name(line).0 as u8;
+        let maybe = |line: Option<LineAddr>| line.map_or(0xff, name);
+        let mut out = Vec::with_capacity(48);
+        let mut part = |end: u8, mut bytes: Vec<u8>, sort: bool| {
+            if sort {
+                bytes.sort_unstable();
+            }
+            out.extend(bytes);
+            out.push(end);
+        };
+        let held = |&(line, state): &(LineAddr, LineState)| name(line) << 2 | state as u8;
+        let [l1d, l1i, l2] = self.caches.contents();
+        if fits {
+            let states = l2.iter().map(|&(line, _)| held(&(line, self.caches.state(line))));
+            part(0xf0, states.collect(), true);
+        } else {
+            part(0xf1, l1d.iter().map(held).collect(), true);
+            part(0xf2, l2.iter().map(held).collect(), true);
+        }
+        part(0xf3, l1i.iter().map(held).collect(), true);
+        let wanted = |&(line, want): &(LineAddr, Want)| name(line) << 2 | want as u8;
+        part(0xf4, self.requested.iter().map(wanted).collect(), true);
+        part(0xf5, self.stores.iter().map(|&line| name(line)).collect(), false);
+        if let Some(Pending { issue, line, waits_for, awake }) = self.pending {
+            // What it waited for is of no interest once it will try again.
+            let waits_for = if awake { 0xfe } else { maybe(waits_for) };
+            part(0xf6, vec![issue as u8, name(line), waits_for, u8::from(awake)], false);
+        }
+        part(0xf7, vec![maybe(self.locked), maybe(self.split_hold)], false);
+        let message = |&message: &Up| match message {
+            Up::Request(line, want) => name(line) << 3 | want as u8,
+            Up::WriteBack(line) => name(line) << 3 | 7,
+        };
+        part(0xf8, self.up.iter().map(message).collect(), false);
+        let old = (0..self.old.len()).filter(|&line| self.old[line]);
+        part(0xf9, old.map(|line| name(LineAddr(line as u64))).collect(), true);
+        out
     }
 }

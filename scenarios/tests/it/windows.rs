@@ -1,0 +1,122 @@
+//! Exact windows of whole scenarios, held against runs of single values.
+
+use scenarios::document::Document;
+use scenarios::simulation::{NoFiles, RunOptions};
+use scenarios::sweep::Param;
+use scenarios::windows::judge::{Points, compare};
+use scenarios::windows::{Area, Cover, CoverError, Decide, Forked, Subject, Table, Tile};
+
+/// CPU 2 posts a request; a network interrupt comes in between; the reply's goes to `irq_cpu`.
+fn scenario(driver: &str, irq_cpu: u32, hba: &str) -> Document {
+    let text = format!(
+        r#"Scenario(
+            title: "posted before init_completion()",
+            machine: (preset: "westmere-ep", cores: 4),
+            kernel: (driver: "{driver}"),
+            devices: {{
+                "ioc0": Hba(irq_cpu: {irq_cpu}, firmware_latency: "5us", {hba}),
+                "eth0": Irq(
+                    cpu: 2,
+                    at: OnReach(symbol: "_base_writeq", cpu: 2),
+                    limit: 1,
+                    handler: [Compute("6us")],
+                ),
+            }},
+            tasks: [
+                (comm: "smartctl", pid: 12410, cpu: 2, at: "1ms", run: [
+                    Ioctl("ioc0", MptCommand(function: "IOC_FACTS", timeout: "10s")),
+                ]),
+            ],
+            until: AnyOf([AllTasksDone, Time("2ms")]),
+        )"#
+    );
+    Document::parse("test.ron", &text).expect("well-formed")
+}
+
+/// The windows of `document` over the firmware latency, found and judged at every value close to
+/// an edge and at some others.
+fn judged(document: &Document, (lo, hi): (u64, u64)) -> (Table, u64) {
+    let range = format!("devices.ioc0.firmware_latency={lo}cy..{hi}cy");
+    let params = [range.parse::<Param>().expect("a range")];
+    let options = RunOptions { until_decided: true, ..RunOptions::default() };
+    let subject = Subject { document, files: &NoFiles, params: &params, options };
+    let forked = Forked::new(subject, [lo, 0]).expect("it boots").expect("a device's latency");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+    let area = Area::line(lo, hi);
+    let mut cover = Cover::new(area).expect("few rows");
+    let mut tiles = 0;
+    let mut take = |_: &Tile, _| {
+        tiles += 1;
+        Ok::<(), CoverError>(())
+    };
+    cover.complete(&forked, &pool, &mut take).expect("no run breaks off");
+    let table = Table::new(&cover);
+    let near = Points::near_edges(&table, (lo, hi), 40);
+    for points in [near, Points::random(area, 150, 7)] {
+        let judgement = compare(&cover, &forked, &points, &pool, &mut |_| ()).expect("it runs");
+        assert_eq!(judgement.undecided, 0);
+        assert_eq!(judgement.mismatches, [], "of {} points", judgement.points);
+    }
+    (table, tiles)
+}
+
+fn findings(table: &Table) -> Vec<(u64, u64, &str)> {
+    table.windows.iter().map(|window| (window.lo, window.hi, window.finding())).collect()
+}
+
+#[test]
+fn the_bug_has_a_window_between_lost_and_correct() {
+    let (table, tiles) = judged(&scenario("init-after-post", 1, "initial_uses: 3"), (0, 60_000));
+    assert!(tiles < 2_000, "{tiles} tiles are hardly better than single runs");
+    let found: Vec<&str> = findings(&table).iter().map(|&(.., finding)| finding).collect();
+    let mut kinds = found.clone();
+    kinds.dedup();
+    assert_eq!(kinds, ["lost-completion", "lock-corrupted", "ok"], "{:?}", findings(&table));
+    let width: u64 = table.windows[1..found.len() - 1].iter().map(|w| w.hi - w.lo + 1).sum();
+    assert!(width < 2_000, "{:?}", findings(&table));
+}
+
+#[test]
+fn the_fixed_driver_has_none() {
+    let (table, _) = judged(&scenario("init-before-post", 1, "initial_uses: 3"), (0, 60_000));
+    assert_eq!(findings(&table), [(0, 60_000, "ok")]);
+}
+
+#[test]
+fn an_interrupt_on_the_submitting_cpu_cannot_meet_the_lock() {
+    // Every boundary between two instructions of a busy CPU is an edge of a tile here.
+    let (table, _) = judged(&scenario("init-after-post", 2, "initial_uses: 3"), (17_000, 30_000));
+    let found = findings(&table);
+    assert!(found.iter().all(|&(.., finding)| finding != "lock-corrupted"), "{found:?}");
+    assert_eq!(found.last().map(|&(.., finding)| finding), Some("ok"), "{found:?}");
+}
+
+#[test]
+fn a_completion_without_earlier_uses_is_judged_right_too() {
+    judged(&scenario("init-after-post", 1, "first_use_uninitialised: true"), (0, 40_000));
+}
+
+#[test]
+fn the_other_socket_answers_later() {
+    let mut document = scenario("init-after-post", 1, "initial_uses: 3");
+    document.set("machine.cores=16");
+    document.set("devices.ioc0.irq_cpu=13");
+    judged(&document, (0, 60_000));
+}
+
+#[test]
+fn tracking_changes_nothing() {
+    let document = scenario("init-after-post", 1, "initial_uses: 3");
+    let params = ["devices.ioc0.firmware_latency=0cy..1cy".parse::<Param>().expect("a range")];
+    let options = RunOptions { until_decided: true, ..RunOptions::default() };
+    let subject = Subject { document: &document, files: &NoFiles, params: &params, options };
+    let forked = Forked::new(subject, [0, 0]).expect("it boots").expect("a device's latency");
+    for latency in (0..30_000).step_by(977) {
+        let tile = forked.decide([latency, 0]).expect("it runs");
+        let (_, machine) = forked.outcome([latency, 0], false).expect("it runs");
+        let (_, tracked) = forked.outcome([latency, 0], true).expect("it runs");
+        assert!(machine == tracked, "latency {latency}");
+        assert_eq!(machine.trace_hash(), tracked.trace_hash());
+        assert!(tile.contains([latency, 0]));
+    }
+}
