@@ -12,6 +12,7 @@ use super::brute::Subject;
 use super::tile::{Bound, Decide, Side, Tile, Verdict};
 use crate::diagnosis::StopReason;
 use crate::load::Loaded;
+use crate::locks::LockState;
 use crate::simulation::{RunOptions, Simulation, SimulationError};
 use crate::sweep::SweepError;
 use sim_x86::Machine;
@@ -119,7 +120,7 @@ impl<'a> Forked<'a> {
     /// A line by the watched words in it, or by its address.
     fn line(&self, line: LineAddr) -> String {
         let collector = self.base.collector();
-        let words = collector.locks().iter().map(|lock| lock.word());
+        let words = collector.locks().iter().map(LockState::word);
         let mut names = words.filter(|word| word.addr.line() == line).map(|word| &word.name);
         names
             .next()

@@ -352,9 +352,9 @@ impl Tracker {
         if first.is_none() && second.is_none() {
             let keeps = done.instruction.mnemonic() == Mnemonic::Cmp;
             return if keeps {
-                self.set_flags(done, None)
+                self.set_flags(done, None);
             } else {
-                self.set(done, None, Some(None))
+                self.set(done, None, Some(None));
             };
         }
         let (value, second) = match done.instruction.mnemonic() {
@@ -416,9 +416,9 @@ impl Tracker {
         let (count, counted) = self.operand(done, 1);
         let Some(taint) = taint else {
             return if counted.is_some() {
-                self.lose(done)
+                self.lose(done);
             } else {
-                self.set(done, None, Some(None))
+                self.set(done, None, Some(None));
             };
         };
         let factor = 2f64.powi(count as i32 & 63);

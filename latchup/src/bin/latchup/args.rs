@@ -356,7 +356,7 @@ pub(crate) struct SweepArgs {
     pub(crate) judge_random: Option<usize>,
 
     /// Run every value within WIDTH of an edge alone and compare.
-    #[arg(long, value_name = "WIDTH")]
+    #[arg(long, value_name = "WIDTH", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) judge_edges: Option<u64>,
 
     /// What judges and Monte Carlo run: the whole scenario, from its boot to its outcome; or a fork

@@ -170,7 +170,7 @@ fn spent(work: &Work) -> String {
     let share = *cycles as f64 / brute.max(1) as f64 * 100.0;
     // Where every point was run, the first one's length says nothing about the others.
     let share =
-        if *points > u128::from(*runs) { format!(" ({share:.2} %)") } else { String::new() };
+        if *points > u128::from(*runs) { format!(" ({share:.2e} %)") } else { String::new() };
     format!(
         "\nspent: {runs} runs, {cycles} cycles simulated; brute force: {points} runs, about \
          {brute} cycles{share}\n"
