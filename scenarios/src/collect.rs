@@ -181,14 +181,6 @@ impl Collector {
         self.locks.iter().any(stuck) || self.locks.iter().zip(&self.guarded).any(lost)
     }
 
-    /// True if a lock has been released more often than taken, and nobody holds it or waits: two
-    /// CPUs have been inside at once, and whoever takes it next can never be served.
-    #[must_use]
-    pub fn is_broken(&self) -> bool {
-        let idle = |lock: &LockState| lock.holder().is_none() && lock.waiting().next().is_none();
-        self.locks.iter().any(|lock| lock.is_past_next() && idle(lock))
-    }
-
     /// Replies of devices so far.
     #[must_use]
     pub fn replies(&self) -> u64 {

@@ -72,8 +72,7 @@ pub struct RunOptions {
     /// guest's own detectors.
     pub until_decided: bool,
     /// With `until_decided`: stop, too, when so many replies of devices have come and the last one
-    /// has reached its waiter (see [`Collector::is_delivered`]), or a lock is broken for whoever
-    /// takes it next (see [`Collector::is_broken`]).
+    /// has reached its waiter (see [`Collector::is_delivered`]).
     pub replies: Option<u64>,
     /// Cycles between two looks at the outcome.
     pub look: Option<u64>,
@@ -348,7 +347,7 @@ impl Simulation {
         }
         let delivered = || {
             let wanted = options.replies.is_some_and(|count| self.collector.replies() >= count);
-            wanted && (self.collector.is_delivered() || self.collector.is_broken())
+            wanted && self.collector.is_delivered()
         };
         (options.until_decided && (self.collector.is_decided() || delivered()))
             .then(|| StopReason::Condition("the outcome is decided".to_owned()))

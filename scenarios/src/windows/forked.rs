@@ -4,8 +4,7 @@
 //! Each point is a fork from there, tracked (see [`sim_x86::tile`]), up to the moment at which its
 //! outcome is decided: something is wrong that will not mend
 //! ([`Collector::is_decided`](crate::collect::Collector::is_decided)), the request has ended well
-//! ([`Collector::is_delivered`](crate::collect::Collector::is_delivered)), a lock is broken for
-//! whoever takes it next, or the scenario stops. A run that is not decided for long goes on
+//! ([`Collector::is_delivered`](crate::collect::Collector::is_delivered)), or the scenario stops. A run that is not decided for long goes on
 //! untracked, and decides its own point only.
 
 use super::brute::Subject;
