@@ -22,6 +22,7 @@ pub mod names;
 pub mod plan;
 pub mod propagation;
 pub mod report;
+mod requests;
 pub mod retrace;
 pub mod schema;
 mod script;

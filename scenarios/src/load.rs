@@ -5,6 +5,7 @@ use crate::diagnostics::Diagnostics;
 use crate::image::{Image, ImageError, Segment, data_symbol, physical};
 use crate::link::{ObjectFile, link};
 use crate::plan::{Plan, check_cpu, plan};
+use crate::requests::most_requests;
 use crate::schema::{Condition, Expect, Handler, Program, Scenario, VariableKind};
 use crate::script::{Area, Assembled, Scripts, World, address};
 use crate::symbols::SymbolTable;
@@ -129,6 +130,8 @@ pub struct Loaded {
     pub until: Vec<Until>,
     /// What must come out.
     pub expect: Option<Expect>,
+    /// Most requests that its tasks make of adapters; `None` if that has no limit or is not known.
+    pub requests: Option<u64>,
     /// Warnings.
     pub warnings: Diagnostics,
 }
@@ -217,6 +220,7 @@ pub fn bare_image(mut spec: MachineSpec, image: &Image) -> Loaded {
         epoch: None,
         until: vec![Until::Exit],
         expect: None,
+        requests: None,
         warnings: Diagnostics::default(),
     }
 }
@@ -319,6 +323,7 @@ impl<'p, 's> Loader<'p, 's> {
             epoch: Some(boot::epoch_address(params)),
             until,
             expect: plan.scenario.expect.clone(),
+            requests: most_requests(plan.scenario),
             warnings: Diagnostics::default(),
         })
     }

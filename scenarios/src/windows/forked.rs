@@ -4,7 +4,8 @@
 //! Each point is a fork from there, tracked (see [`sim_x86::tile`]), up to the moment at which its
 //! outcome is decided: something is wrong that will not mend
 //! ([`Collector::is_decided`](crate::collect::Collector::is_decided)), the request has ended well
-//! ([`Collector::is_delivered`](crate::collect::Collector::is_delivered)), or the scenario stops. A run that is not decided for long goes on
+//! ([`Collector::is_delivered`](crate::collect::Collector::is_delivered)) and no other one can use
+//! the value, or the scenario stops. A run that is not decided for long goes on
 //! untracked, and decides its own point only.
 
 use super::brute::Subject;
@@ -50,6 +51,15 @@ fn device_of(path: &str, loaded: &Loaded) -> Option<DeviceId> {
     latency.then_some(DeviceId(id))
 }
 
+/// True if one request at most draws its latency: all others have theirs listed.
+fn uses_once(loaded: &Loaded) -> bool {
+    let listed = loaded.spec.devices.iter().map(|device| match device {
+        DeviceSpec::Hba(hba) => hba.first_latencies.len() as u64,
+        DeviceSpec::IrqSource(_) | DeviceSpec::Stall(_) => 0,
+    });
+    loaded.requests.is_some_and(|most| most <= listed.sum::<u64>() + 1)
+}
+
 impl<'a> Forked<'a> {
     /// Runs the scenario up to the first use of its parameters, with `at` for them. `None` if one
     /// of them is not the latency of a device.
@@ -59,6 +69,7 @@ impl<'a> Forked<'a> {
     pub fn new(subject: Subject<'a>, at: [u64; 2]) -> Result<Option<Self>, SweepError> {
         let loaded = subject.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
         let devices = subject.params.iter().map(|param| device_of(&param.path, &loaded));
+        let once = uses_once(&loaded);
         let Some(swept) = devices.collect::<Option<Vec<DeviceId>>>() else { return Ok(None) };
         let broke_off = |source: SimulationError| SweepError::Simulation {
             setting: subject.settings(at).join(" "),
@@ -67,7 +78,8 @@ impl<'a> Forked<'a> {
         let mut base = Simulation::new(loaded).map_err(broke_off)?;
         base.boot(subject.options.speed).map_err(broke_off)?;
         let base = before_first_use(base, &swept, &subject.options);
-        let replies = Some(base.collector().replies() + 1);
+        // Only if no later request uses the value is a delivered completion the end of it.
+        let replies = once.then(|| base.collector().replies() + 1);
         let options =
             RunOptions { until_decided: true, replies, look: Some(LOOK), ..subject.options };
         Ok(Some(Forked { subject, swept, base, options }))
