@@ -116,6 +116,10 @@ impl Core {
             return false;
         }
         self.unit.activity += 1;
+        // It is taken at this boundary, however long the stores then need to leave.
+        if let Some(tracker) = &mut parts.log.tracker {
+            tracker.taken(self.unit.id, self.unit.clock, self.regs.rip);
+        }
         if !parts.bus(&mut self.unit, self.regs.rip).drained() {
             return true;
         }
@@ -126,9 +130,6 @@ impl Core {
             let Some(vector) = self.unit.lapic.deliverable() else { return false };
             Event64::interrupt(vector, Entry::Interrupt(vector))
         };
-        if let Some(tracker) = &mut parts.log.tracker {
-            tracker.taken(self.unit.id, self.unit.clock, self.regs.rip);
-        }
         match self.enter(event, parts) {
             Ok(()) if nmi => {
                 self.unit.nmi_pending = false;
