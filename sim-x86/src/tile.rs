@@ -17,6 +17,8 @@
 //! store leaving the buffer, and the reading of a clock. Whatever has no sound bound *cuts* the
 //! tile to the one value of the run: slow there, never wrong.
 //!
+//! Everything that the hot paths call is cold: a run that is not tracked pays for one test each.
+//!
 //! Derived state: tracking never changes what a machine does, only how fast the host is.
 
 mod core_side;
@@ -86,16 +88,19 @@ impl Tracker {
     }
 
     /// A core is about to run. Gives the pace of who acted until now, for [`Tracker::resume`].
+    #[cold]
     pub(crate) fn enter_core(&mut self, core: CoreId) -> Pace {
         std::mem::replace(&mut self.now, self.cores[core.index()].pace)
     }
 
     /// Whoever acted before goes on.
+    #[cold]
     pub(crate) fn resume(&mut self, pace: Pace) {
         self.now = pace;
     }
 
     /// An event happens.
+    #[cold]
     pub(crate) fn enter_event(&mut self, at: Cycle, event: Event) {
         let found = self.pending.iter().position(|&(then, other, _)| then == at && other == event);
         self.now = found.map_or(Pace::FIXED, |index| self.pending.swap_remove(index).2);
@@ -109,6 +114,7 @@ impl Tracker {
     }
 
     /// Whoever acts has scheduled an event that depends on it by an addition.
+    #[cold]
     pub(crate) fn posted(&mut self, at: Cycle, event: Event) {
         self.posted_as(at, event, self.now);
     }
@@ -134,6 +140,7 @@ impl Tracker {
     }
 
     /// A core reaches the instruction of a trigger: which occurrence it is depends on the order.
+    #[cold]
     pub(crate) fn trigger(&mut self, core: CoreId, at: Cycle, rip: u64, index: usize) {
         let pace = self.cores[core.index()].pace;
         let site = Site::Boundary { core, rip };

@@ -48,6 +48,7 @@ impl Tracker {
     }
 
     /// An instruction is about to start.
+    #[cold]
     pub(crate) fn instruction(&mut self, core: CoreId, at: Cycle, rip: u64, open: bool) {
         self.note_moved(at, true);
         let track = self.core(core);
@@ -60,6 +61,7 @@ impl Tracker {
     }
 
     /// A core touches a line that it holds, or looks for it, at its clock.
+    #[cold]
     pub(crate) fn access(&mut self, core: CoreId, at: Cycle, rip: u64, line: LineAddr) {
         let pace = self.pace_of(core);
         self.touch(core, at, pace, rip, line);
@@ -81,6 +83,7 @@ impl Tracker {
     }
 
     /// A store enters the buffer.
+    #[cold]
     pub(crate) fn buffered(&mut self, core: CoreId) {
         let track = self.core(core);
         track.stores.push_back(track.pace);
@@ -88,6 +91,7 @@ impl Tracker {
 
     /// The oldest store leaves the buffer at `at`, being ready at `ready` and at least a cycle
     /// after `last`; `forced` if a fill that came after all that lets it go.
+    #[cold]
     pub(crate) fn committed(
         &mut self,
         core: CoreId,
@@ -116,6 +120,7 @@ impl Tracker {
     }
 
     /// A store that is ready to leave meets a fill, but its time has not come.
+    #[cold]
     pub(crate) fn too_early(&mut self, core: CoreId, now: Cycle, due: Cycle, line: LineAddr) {
         let pace = self.cores[core.index()].stores.front().copied().unwrap_or(Pace::FIXED);
         let site = Site::Line { core: Some(core), line };
@@ -124,6 +129,7 @@ impl Tracker {
     }
 
     /// An instruction starts at `at` while the oldest store is due at `due`.
+    #[cold]
     pub(crate) fn store_pends(&mut self, core: CoreId, at: Cycle, due: Cycle) {
         let track = &self.cores[core.index()];
         let (Some(&pace), Some(latest)) = (track.stores.front(), track.latest) else { return };
@@ -134,6 +140,7 @@ impl Tracker {
     }
 
     /// The core waits until `left`, for `count` stores to have left.
+    #[cold]
     pub(crate) fn waits_for_stores(
         &mut self,
         core: CoreId,
@@ -239,6 +246,7 @@ impl Tracker {
 
     /// The interrupts that have arrived are looked at before the instruction at `rip`, and one is
     /// taken; or the core halts and finds them.
+    #[cold]
     pub(crate) fn taken(&mut self, core: CoreId, at: Cycle, rip: u64) {
         let track = &mut self.cores[core.index()];
         let site = Site::Boundary { core, rip };
@@ -250,6 +258,7 @@ impl Tracker {
     }
 
     /// A halted core wakes, having halted at `since`; `on_time` unless a stall delays it.
+    #[cold]
     pub(crate) fn wakes(&mut self, core: CoreId, since: Cycle, at: Cycle, on_time: bool) {
         self.cut_unless(on_time || self.now.is_fixed());
         let stamp = self.event_stamp(at, Site::Arrival { core });
@@ -261,6 +270,7 @@ impl Tracker {
     }
 
     /// A core programs its timer.
+    #[cold]
     pub(crate) fn programs_timer(&mut self, core: CoreId) {
         let track = self.core(core);
         track.timer = track.latest;
@@ -275,6 +285,7 @@ impl Tracker {
     }
 
     /// A count of cycles or of the timer is read, or overflows.
+    #[cold]
     pub(crate) fn reads_count(&mut self, core: CoreId) {
         let track = &self.cores[core.index()];
         let timer = track.timer.is_none_or(|timer| timer.pace == track.pace);

@@ -108,6 +108,7 @@ impl Done<'_> {
 
 impl Tracker {
     /// An instruction begins.
+    #[cold]
     pub(crate) fn begin_step(&mut self) {
         self.step.loads.clear();
         self.step.stores.clear();
@@ -115,21 +116,25 @@ impl Tracker {
     }
 
     /// It loads from RAM.
+    #[cold]
     pub(crate) fn loads(&mut self, addr: PhysAddr, size: u64, value: u64) {
         self.step.loads.push((addr, size, value));
     }
 
     /// It stores to RAM.
+    #[cold]
     pub(crate) fn stores(&mut self, addr: PhysAddr, size: u64) {
         self.step.stores.push((addr, size));
     }
 
     /// It reads the time-stamp counter by RDTSC.
+    #[cold]
     pub(crate) fn reads_clock(&mut self) {
         self.step.clock = true;
     }
 
     /// Memory is read or written by something that is not an instruction.
+    #[cold]
     pub(crate) fn reads_memory(&mut self, addr: PhysAddr, len: u64) {
         if self.tainted(addr, len) {
             self.cut_by_value();
@@ -144,6 +149,7 @@ impl Tracker {
     }
 
     /// An interrupt saves the flags.
+    #[cold]
     pub(crate) fn saves_flags(&mut self, core: CoreId) {
         if self.cores[core.index()].taints.flags.take().is_some() {
             self.cut_by_value();
@@ -155,6 +161,7 @@ impl Tracker {
     }
 
     /// It has completed: follows the values that depend on the clock.
+    #[cold]
     pub(crate) fn end_step(
         &mut self,
         core: CoreId,
@@ -178,6 +185,7 @@ impl Tracker {
     }
 
     /// What was stored outside of an instruction's own step, or without taint, has none.
+    #[cold]
     pub(crate) fn forget_stored(&mut self) {
         if !self.words.is_empty() {
             for (addr, size) in self.step.stores.clone() {
