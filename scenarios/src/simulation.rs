@@ -267,8 +267,8 @@ impl Simulation {
         options: &RunOptions,
         observer: &mut dyn Observer,
     ) -> Result<StopReason, SimulationError> {
-        let epoch = self.boot(options.speed)?;
-        let deadline = self.deadline(epoch, options);
+        self.boot(options.speed)?;
+        let deadline = self.deadline(options);
         self.set_stops();
         let reason = loop {
             if let Some(reason) = self.condition(options) {
@@ -295,19 +295,15 @@ impl Simulation {
         self.machine.run(until, speed, &mut Both(&mut self.collector, observer))
     }
 
-    /// Where a run from here ends at the latest.
+    /// Where a run, once booted, ends at the latest.
     #[must_use]
-    pub fn deadline_of(&self, options: &RunOptions) -> Cycle {
-        self.deadline(self.epoch.unwrap_or_default(), options)
-    }
-
-    fn deadline(&self, epoch: Cycle, options: &RunOptions) -> Cycle {
+    pub fn deadline(&self, options: &RunOptions) -> Cycle {
         let limits = self.loaded.until.iter().filter_map(|until| match until {
             Until::Cycles(cycles) => Some(*cycles),
             _ => None,
         });
         let limit = self.machine.spec().clock.cycles_in_ns(LIMIT_NS);
-        epoch + limits.chain(options.limit).min().unwrap_or(limit)
+        self.epoch.unwrap_or_default() + limits.chain(options.limit).min().unwrap_or(limit)
     }
 
     fn set_stops(&mut self) {

@@ -313,7 +313,7 @@ impl Machine {
         if timed {
             tracker.look(now, self.state.cores.iter().map(|core| core.unit.run));
         }
-        Some(tracker.bounds().clone())
+        Some(tracker.into_bounds())
     }
 
     /// Replaces a device's latency (see [`Device::set_latency`]) for draws from now on: a fork made

@@ -81,10 +81,10 @@ impl Tracker {
         }
     }
 
-    /// What bounds the tile so far.
+    /// What bounds the tile.
     #[must_use]
-    pub fn bounds(&self) -> &Bounds {
-        &self.bounds
+    pub fn into_bounds(self) -> Bounds {
+        self.bounds
     }
 
     /// A core is about to run. Gives the pace of who acted until now, for [`Tracker::resume`].

@@ -73,9 +73,10 @@ pub use system::{Mutation, Setup, Violation};
 pub enum Extent {
     /// What takes seconds.
     Quick,
-    /// 3 cores and 2 lines that fit the L3, complete: a quarter of an hour, and 3 GB.
+    /// 3 cores and 2 lines that fit the L3, complete: 70 million states, which take 2 GB.
     Full,
-    /// 3 cores and 2 lines however they share the caches: an hour, and up to 16 GB.
+    /// 3 cores and 2 lines however they share the caches. Nobody has seen the end of those that
+    /// conflict in L1 or L3: 16 GB are not enough.
     Long,
 }
 

@@ -61,13 +61,7 @@ impl Brute<'_> {
         let broke_off =
             |source| SweepError::Simulation { setting: self.0.settings(at).join(" "), source };
         let run = alone(loaded, &self.0.options).map_err(broke_off)?;
-        let verdict = Verdict {
-            finding: run.finding.kind.name().to_owned(),
-            cpu: run.finding.cpu,
-            lock_word: run.finding.lock_word,
-            cause: run.finding.cause.map(|cause| cause.name().to_owned()),
-        };
-        Ok((verdict, run.cycles))
+        Ok((Verdict::from(&run.finding), run.cycles))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::sweep::SweepError;
 use sim_x86::Machine;
 use sim_x86::dev::{DeviceSpec, Latency};
 use sim_x86::ids::{DeviceId, LineAddr};
-use sim_x86::tile::pace::Site;
+use sim_x86::tile::pace::{self, Site, Slope};
 
 /// Cycles between two looks at a fork's outcome: the less, the wider the tiles, as nothing that
 /// follows the decision can bound them.
@@ -29,7 +29,7 @@ const LAST_STEP: u64 = 1 << 12;
 /// Most cycles of a tracked run, beyond the swept values.
 const TRACKED: u64 = 1 << 23;
 
-/// See the [module](self).
+/// Decides values by tracked forks of one simulation that has come to their first use.
 #[derive(Debug)]
 pub struct Forked<'a> {
     subject: Subject<'a>,
@@ -51,13 +51,14 @@ fn device_of(path: &str, loaded: &Loaded) -> Option<DeviceId> {
     latency.then_some(DeviceId(id))
 }
 
-/// True if one request at most draws its latency: all others have theirs listed.
-fn uses_once(loaded: &Loaded) -> bool {
-    let listed = loaded.spec.devices.iter().map(|device| match device {
+/// True if one request at most draws a latency of `swept`: all others have theirs listed.
+fn uses_once(loaded: &Loaded, swept: &[DeviceId]) -> bool {
+    let listed = |id: &DeviceId| match &loaded.spec.devices[id.index()] {
         DeviceSpec::Hba(hba) => hba.first_latencies.len() as u64,
         DeviceSpec::IrqSource(_) | DeviceSpec::Stall(_) => 0,
-    });
-    loaded.requests.is_some_and(|most| most <= listed.sum::<u64>() + 1)
+    };
+    // Whichever adapters the requests go to, none draws more often than this.
+    swept.iter().all(|id| loaded.requests.is_some_and(|most| most <= listed(id) + 1))
 }
 
 impl<'a> Forked<'a> {
@@ -69,8 +70,8 @@ impl<'a> Forked<'a> {
     pub fn new(subject: Subject<'a>, at: [u64; 2]) -> Result<Option<Self>, SweepError> {
         let loaded = subject.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
         let devices = subject.params.iter().map(|param| device_of(&param.path, &loaded));
-        let once = uses_once(&loaded);
         let Some(swept) = devices.collect::<Option<Vec<DeviceId>>>() else { return Ok(None) };
+        let once = uses_once(&loaded, &swept);
         let broke_off = |source: SimulationError| SweepError::Simulation {
             setting: subject.settings(at).join(" "),
             source: Box::new(source),
@@ -119,9 +120,14 @@ impl<'a> Forked<'a> {
         Ok((fork, stop))
     }
 
+    fn bound(&self, direction: Slope, bound: pace::Bound) -> Bound {
+        let pair = bound.pair.map(|pair| pair.map(|site| self.side(site)));
+        Bound { direction, slack: bound.slack, pair }
+    }
+
     /// True if the scenario's own limit has been reached.
     fn at_its_end(&self, fork: &Simulation) -> bool {
-        fork.machine().now() >= fork.deadline_of(&self.options)
+        fork.machine().now() >= fork.deadline(&self.options)
     }
 
     fn cycles(&self, fork: &Simulation) -> u64 {
@@ -164,13 +170,7 @@ impl<'a> Forked<'a> {
 }
 
 fn verdict(fork: &Simulation, stop: &StopReason) -> Verdict {
-    let finding = fork.investigate(stop).diagnosis.finding;
-    Verdict {
-        finding: finding.kind.name().to_owned(),
-        cpu: finding.cpu,
-        lock_word: finding.lock_word,
-        cause: finding.cause.map(|cause| cause.name().to_owned()),
-    }
+    Verdict::from(&fork.investigate(stop).diagnosis.finding)
 }
 
 /// The simulation as it is shortly before one of `swept` is drawn for the first time, ready to be
@@ -180,7 +180,7 @@ fn before_first_use(
     swept: &[DeviceId],
     options: &RunOptions,
 ) -> Simulation {
-    let deadline = simulation.deadline_of(options);
+    let deadline = simulation.deadline(options);
     let mut step = STEP;
     loop {
         let before = simulation.fork();
@@ -201,21 +201,17 @@ fn before_first_use(
 impl Decide for Forked<'_> {
     fn decide(&self, at: [u64; 2]) -> Result<Tile, SweepError> {
         let (mut fork, mut stop) = self.fork(at, true)?;
-        if matches!(stop, StopReason::Deadline) && !self.at_its_end(&fork) {
-            (fork, stop) = self.fork(at, false)?;
-            let (verdict, cycles) = (verdict(&fork, &stop), self.cycles(&fork));
-            return Ok(Tile { at, bounds: Tile::point(), verdict: Some(verdict), cycles });
-        }
-        // A time limit is a moment; everything else is decided by what has happened.
         let timed = matches!(stop, StopReason::Deadline);
-        let bounds = fork.machine_mut().tile(timed).unwrap_or_default();
+        let bounds = if timed && !self.at_its_end(&fork) {
+            (fork, stop) = self.fork(at, false)?;
+            Tile::point()
+        } else {
+            // A time limit is a moment; everything else is decided by what has happened.
+            let bounds = fork.machine_mut().tile(timed).unwrap_or_default();
+            bounds.iter().map(|(direction, bound)| self.bound(direction, bound)).collect()
+        };
         let (verdict, cycles) = (verdict(&fork, &stop), self.cycles(&fork));
-        let bounds = bounds.iter().map(|(direction, bound)| Bound {
-            direction,
-            slack: bound.slack,
-            pair: bound.pair.map(|pair| pair.map(|site| self.side(site))),
-        });
-        Ok(Tile { at, bounds: bounds.collect(), verdict: Some(verdict), cycles })
+        Ok(Tile { at, bounds, verdict: Some(verdict), cycles })
     }
 
     fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {

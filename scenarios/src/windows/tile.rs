@@ -1,6 +1,6 @@
 //! Tiles: all values for which a run takes the same course.
 
-use crate::diagnosis::FindingKind;
+use crate::diagnosis::{Finding, FindingKind};
 use crate::sweep::SweepError;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,17 @@ pub struct Verdict {
     pub lock_word: Option<u32>,
     /// Kind of what lies under the finding, if that is something else.
     pub cause: Option<String>,
+}
+
+impl From<&Finding> for Verdict {
+    fn from(finding: &Finding) -> Self {
+        Verdict {
+            finding: finding.kind.name().to_owned(),
+            cpu: finding.cpu,
+            lock_word: finding.lock_word,
+            cause: finding.cause.map(|cause| cause.name().to_owned()),
+        }
+    }
 }
 
 impl Verdict {

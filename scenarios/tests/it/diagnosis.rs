@@ -1,39 +1,16 @@
 //! The bug of the post-mortem on a small machine, over the latencies at which it shows.
 
+use crate::posted;
 use scenarios::diagnosis::{Finding, FindingKind};
-use scenarios::document::Document;
 use scenarios::guest::Guest;
 use scenarios::investigate::Investigation;
 use scenarios::retrace::retrace;
 use scenarios::simulation::{NoFiles, RunOptions, Simulation};
 
-/// CPU 2 posts a request and calls `init_completion()` only after a network interrupt; the reply's
-/// interrupt goes to CPU 1.
-const SCENARIO: &str = r#"Scenario(
-    title: "posted before init_completion()",
-    machine: (preset: "westmere-ep", cores: 4),
-    kernel: (driver: "init-after-post"),
-    devices: {
-        "ioc0": Hba(irq_cpu: 1, firmware_latency: "5us", initial_uses: 3),
-        "eth0": Irq(
-            cpu: 2,
-            at: OnReach(symbol: "_base_writeq", cpu: 2),
-            limit: 1,
-            handler: [Compute("6us")],
-        ),
-    },
-    tasks: [
-        (comm: "smartctl", pid: 12410, cpu: 2, at: "1ms", run: [
-            Ioctl("ioc0", MptCommand(function: "IOC_FACTS", timeout: "10s")),
-        ]),
-    ],
-    until: AnyOf([AllTasksDone, Time("2ms")]),
-)"#;
-
 /// Runs with this firmware latency, in cycles, until the outcome is clear; if `retraced`, a second
 /// time for the backtraces.
 fn run(latency: u64, retraced: bool) -> Investigation {
-    let mut document = Document::parse("test.ron", SCENARIO).expect("well-formed");
+    let mut document = posted::scenario("init-after-post", 1, "initial_uses: 3");
     document.set(&format!("devices.ioc0.firmware_latency={latency}cy"));
     let loaded = document.load(&Guest::shipped().image, &NoFiles);
     let loaded = loaded.unwrap_or_else(|diags| panic!("{diags}"));

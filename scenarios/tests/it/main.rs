@@ -6,6 +6,7 @@ mod guest_image;
 mod guest_run;
 mod language;
 mod objects;
+mod posted;
 mod scripts;
 mod speeds;
 mod watchdog;

@@ -1,37 +1,11 @@
 //! Exact windows of whole scenarios, held against runs of single values.
 
+use crate::posted;
 use scenarios::document::Document;
 use scenarios::simulation::{NoFiles, RunOptions};
 use scenarios::sweep::Param;
 use scenarios::windows::judge::{Points, compare};
 use scenarios::windows::{Area, Cover, CoverError, Decide, Forked, Subject, Table, Tile};
-
-/// CPU 2 posts a request; a network interrupt comes in between; the reply's goes to `irq_cpu`.
-fn scenario(driver: &str, irq_cpu: u32, hba: &str) -> Document {
-    let text = format!(
-        r#"Scenario(
-            title: "posted before init_completion()",
-            machine: (preset: "westmere-ep", cores: 4),
-            kernel: (driver: "{driver}"),
-            devices: {{
-                "ioc0": Hba(irq_cpu: {irq_cpu}, firmware_latency: "5us", {hba}),
-                "eth0": Irq(
-                    cpu: 2,
-                    at: OnReach(symbol: "_base_writeq", cpu: 2),
-                    limit: 1,
-                    handler: [Compute("6us")],
-                ),
-            }},
-            tasks: [
-                (comm: "smartctl", pid: 12410, cpu: 2, at: "1ms", run: [
-                    Ioctl("ioc0", MptCommand(function: "IOC_FACTS", timeout: "10s")),
-                ]),
-            ],
-            until: AnyOf([AllTasksDone, Time("2ms")]),
-        )"#
-    );
-    Document::parse("test.ron", &text).expect("well-formed")
-}
 
 /// The windows of `document` over the firmware latency, found and judged at every value close to
 /// an edge and at some others.
@@ -66,7 +40,8 @@ fn findings(table: &Table) -> Vec<(u64, u64, &str)> {
 
 #[test]
 fn the_bug_has_a_window_between_lost_and_correct() {
-    let (table, tiles) = judged(&scenario("init-after-post", 1, "initial_uses: 3"), (0, 60_000));
+    let (table, tiles) =
+        judged(&posted::scenario("init-after-post", 1, "initial_uses: 3"), (0, 60_000));
     assert!(tiles < 2_000, "{tiles} tiles are hardly better than single runs");
     let found: Vec<&str> = findings(&table).iter().map(|&(.., finding)| finding).collect();
     let mut kinds = found.clone();
@@ -78,14 +53,16 @@ fn the_bug_has_a_window_between_lost_and_correct() {
 
 #[test]
 fn the_fixed_driver_has_none() {
-    let (table, _) = judged(&scenario("init-before-post", 1, "initial_uses: 3"), (0, 60_000));
+    let (table, _) =
+        judged(&posted::scenario("init-before-post", 1, "initial_uses: 3"), (0, 60_000));
     assert_eq!(findings(&table), [(0, 60_000, "ok")]);
 }
 
 #[test]
 fn an_interrupt_on_the_submitting_cpu_cannot_meet_the_lock() {
     // Every boundary between two instructions of a busy CPU is an edge of a tile here.
-    let (table, _) = judged(&scenario("init-after-post", 2, "initial_uses: 3"), (17_000, 30_000));
+    let (table, _) =
+        judged(&posted::scenario("init-after-post", 2, "initial_uses: 3"), (17_000, 30_000));
     let found = findings(&table);
     assert!(found.iter().all(|&(.., finding)| finding != "lock-corrupted"), "{found:?}");
     assert_eq!(found.last().map(|&(.., finding)| finding), Some("ok"), "{found:?}");
@@ -93,12 +70,12 @@ fn an_interrupt_on_the_submitting_cpu_cannot_meet_the_lock() {
 
 #[test]
 fn a_completion_without_earlier_uses_is_judged_right_too() {
-    judged(&scenario("init-after-post", 1, "first_use_uninitialised: true"), (0, 40_000));
+    judged(&posted::scenario("init-after-post", 1, "first_use_uninitialised: true"), (0, 40_000));
 }
 
 #[test]
 fn the_other_socket_answers_later() {
-    let mut document = scenario("init-after-post", 1, "initial_uses: 3");
+    let mut document = posted::scenario("init-after-post", 1, "initial_uses: 3");
     document.set("machine.cores=16");
     document.set("devices.ioc0.irq_cpu=13");
     judged(&document, (0, 60_000));
@@ -106,7 +83,7 @@ fn the_other_socket_answers_later() {
 
 #[test]
 fn tracking_changes_nothing() {
-    let document = scenario("init-after-post", 1, "initial_uses: 3");
+    let document = posted::scenario("init-after-post", 1, "initial_uses: 3");
     let params = ["devices.ioc0.firmware_latency=0cy..1cy".parse::<Param>().expect("a range")];
     let options = RunOptions { until_decided: true, ..RunOptions::default() };
     let subject = Subject { document: &document, files: &NoFiles, params: &params, options };

@@ -635,19 +635,17 @@ impl Bus for CoreBus<'_> {
         self.unit.activity += 1;
         let now = self.unit.clock;
         let counts = self.unit.counts(now);
-        let counter = self.unit.pmu.rdmsr(number, counts).is_some();
-        if number == IA32_TSC || number == CURRENT_COUNT_MSR || counter {
+        let count = match number {
+            IA32_TSC => Some(now.0.wrapping_add(self.unit.tsc_offset)),
+            CURRENT_COUNT_MSR => self.unit.lapic.rdmsr(number, now),
+            _ => self.unit.pmu.rdmsr(number, counts),
+        };
+        if count.is_some() {
             self.track_count();
         }
-        let value = match number {
-            IA32_TSC => Some(now.0.wrapping_add(self.unit.tsc_offset)),
-            _ => self
-                .unit
-                .lapic
-                .rdmsr(number, now)
-                .or_else(|| self.unit.pmu.rdmsr(number, counts))
-                .or_else(|| self.unit.msrs.read(self.spec, number)),
-        };
+        let value = count
+            .or_else(|| self.unit.lapic.rdmsr(number, now))
+            .or_else(|| self.unit.msrs.read(self.spec, number));
         value.ok_or(Stall::Fault(Exception::GeneralProtection(0)))
     }
 

@@ -315,7 +315,7 @@ impl Machine {
     fn finished(&mut self, now: Cycle, line: LineAddr, core: Option<CoreId>) {
         self.track_home(now, line, core);
         if let Some(tracker) = &mut self.derived.log.tracker {
-            tracker.finished(line);
+            tracker.in_flight(line, false);
         }
         self.home(|home, out| home.finish(now, line, out));
         self.track_flight(line);
@@ -428,9 +428,12 @@ impl Machine {
         }
         if self.derived.log.tracker.is_some() {
             self.track_home(now, line, Some(id));
-            let due = self.state.home.due(line, found);
-            if let Some(tracker) = &mut self.derived.log.tracker {
-                tracker.answered(now, line, due);
+            let (due, evicts) = (self.state.home.due(line, found), self.state.home.evicts(line));
+            match &mut self.derived.log.tracker {
+                // No fill comes of it, but the next request for the line may start now.
+                Some(tracker) if evicts => tracker.in_flight(line, false),
+                Some(tracker) => tracker.answered(now, line, due),
+                None => {}
             }
         }
         self.home(|home, out| home.probed(now, line, found, out));

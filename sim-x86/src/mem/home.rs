@@ -468,6 +468,12 @@ impl Home {
         cores.map(|core| CoreId(core as u16)).collect()
     }
 
+    /// True while `line` is being evicted from an L3.
+    #[must_use]
+    pub fn evicts(&self, line: LineAddr) -> bool {
+        self.active.get(&line).is_some_and(|transaction| transaction.requester.is_none())
+    }
+
     /// True while a transaction on `line` is in flight.
     #[must_use]
     pub fn in_flight(&self, line: LineAddr) -> bool {

@@ -59,7 +59,7 @@ impl Tracker {
         }
     }
 
-    /// A transaction on `line` has started, or not (it is queued, or refused).
+    /// A transaction on `line` is in flight: from now on, if it was not before. Or none is.
     pub(crate) fn in_flight(&mut self, line: LineAddr, active: bool) {
         if active {
             let (started, fill) = (self.now, self.now);
@@ -67,11 +67,6 @@ impl Tracker {
         } else {
             self.home.active.remove(&line);
         }
-    }
-
-    /// The transaction on `line` has ended.
-    pub(crate) fn finished(&mut self, line: LineAddr) {
-        self.home.active.remove(&line);
     }
 
     /// A probe was answered at `now`; without it the fill would come at `due`.

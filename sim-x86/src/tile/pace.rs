@@ -10,21 +10,16 @@ pub const VALUES: usize = 2;
 /// Cycles that a time moves per unit of each swept value.
 pub type Slope = [i16; VALUES];
 
-/// How a time depends on the swept values: `at(v) = at + slope · (v − here)`, within `jitter`
-/// cycles either way. Two times of one jitter `id` are off by the same cycles.
+/// How a time depends on the swept values: `at(v) = at + slope · (v − here)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
     /// Cycles per unit.
     pub slope: Slope,
-    /// Largest deviation, cycles.
-    pub jitter: u32,
-    /// Which deviation; 0 for none.
-    pub id: u32,
 }
 
 impl Pace {
     /// Does not move.
-    pub const FIXED: Pace = Pace { slope: [0; VALUES], jitter: 0, id: 0 };
+    pub const FIXED: Pace = Pace { slope: [0; VALUES] };
 
     /// True if the time is the same for all values.
     #[must_use]
@@ -140,14 +135,10 @@ impl Bounds {
             *part = first.pace.slope[which] - second.pace.slope[which];
         }
         let pair = Some([first.site, second.site]);
-        let jitter = u64::from(first.pace.jitter) + u64::from(second.pace.jitter);
         // At the same cycle the order is that of this run only if nobody's can be another.
         let tie = u64::from(first.instruction || !second.instruction);
-        let gap = second.at.since(first.at).checked_sub(jitter + tie);
-        match gap {
-            Some(slack) if direction != [0; VALUES] => self.add(direction, slack, pair),
-            Some(_) => {}
-            None if jitter == 0 && first.at <= second.at => self.add(direction, 0, pair),
+        match second.at.0.checked_sub(first.at.0) {
+            Some(gap) => self.add(direction, gap.saturating_sub(tie), pair),
             None => self.cut(pair),
         }
     }
@@ -158,11 +149,6 @@ impl Bounds {
 pub struct Stamps(Vec<Stamp>);
 
 impl Stamps {
-    /// The moments.
-    pub fn iter(&self) -> impl Iterator<Item = &Stamp> {
-        self.0.iter()
-    }
-
     /// Adds a moment: only the latest of each pace can be the next one's close predecessor.
     pub fn push(&mut self, stamp: Stamp) {
         match self.0.iter_mut().find(|old| old.pace == stamp.pace) {
@@ -189,7 +175,7 @@ mod tests {
     use super::*;
 
     fn stamp(at: u64, slope: Slope, instruction: bool) -> Stamp {
-        let pace = Pace { slope, ..Pace::FIXED };
+        let pace = Pace { slope };
         Stamp { at: Cycle(at), pace, instruction, site: Site::Look }
     }
 
@@ -210,14 +196,9 @@ mod tests {
     }
 
     #[test]
-    fn jitter_takes_from_the_slack_or_cuts() {
-        let jittery = |at| Stamp {
-            pace: Pace { jitter: 3, id: 1, ..Pace::FIXED },
-            ..stamp(at, [0, 0], true)
-        };
-        assert_eq!(slack(stamp(10, [1, 0], true), jittery(20)), [([1, 0], 6)]);
-        assert_eq!(slack(stamp(10, [0, 0], true), jittery(20)), []);
-        assert_eq!(slack(stamp(10, [0, 0], true), jittery(12)).len(), 2 * VALUES);
-        assert_eq!(slack(jittery(10), jittery(11)), []);
+    fn an_order_that_was_not_so_leaves_nothing() {
+        let cut = slack(stamp(11, [1, 0], false), stamp(10, [0, 0], true));
+        assert_eq!(cut.len(), 2 * VALUES);
+        assert!(cut.iter().all(|&(_, slack)| slack == 0));
     }
 }

@@ -198,7 +198,7 @@ impl Tracker {
     fn clock_value(&mut self, done: &Done<'_>) {
         let pace = self.cores[done.core.index()].pace;
         let k = std::array::from_fn(|which| f64::from(pace.slope[which]));
-        let taint = Taint { k, error: f64::from(pace.jitter) };
+        let taint = Taint { k, error: 0.0 };
         if done.instruction.mnemonic() != Mnemonic::Rdtsc {
             return self.cut_by_value();
         }

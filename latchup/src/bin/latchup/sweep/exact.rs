@@ -2,7 +2,7 @@
 
 use super::judge::Court;
 use super::odds::Question;
-use super::plan::{Given, Parameter, Plan};
+use super::plan::{FORMAT, Parameter, Plan};
 use super::results::{Found, Work};
 use super::{Written, digest, folder, odds, progress, results, shard, table, wrong_range};
 use crate::args::{JudgeBy, SweepArgs};
@@ -96,22 +96,24 @@ fn plan(
     let shard = args.shard.as_ref();
     let shard =
         shard.map(|text| shard::parse(text, |name| std::env::var(name).ok())).transpose()?;
-    let given = Given {
+    let ends = |pick: fn(&Parameter) -> u64| {
+        let value = |i: usize| parameters.get(i).map_or(0, pick);
+        [value(0), value(1)]
+    };
+    let first = subject.load(ends(|parameter| parameter.lo))?;
+    screen.diagnostics(&first.warnings);
+    subject.load(ends(|parameter| parameter.hi))?;
+    Ok(Plan {
+        format: FORMAT,
+        title: first.title.clone(),
+        digest: digest(input, &first),
         parameters,
         shard,
         set: args.subject.changes(),
         until: args.subject.until.clone(),
         full: args.full,
         run: reproduce_words(&args.subject),
-    };
-    let ends = |pick: fn(&Parameter) -> u64| {
-        let value = |i: usize| given.parameters.get(i).map_or(0, pick);
-        [value(0), value(1)]
-    };
-    let first = subject.load(ends(|parameter| parameter.lo))?;
-    screen.diagnostics(&first.warnings);
-    subject.load(ends(|parameter| parameter.hi))?;
-    Ok(Plan::new(first.title.clone(), digest(input, &first), given))
+    })
 }
 
 /// The folder of this plan's results.

@@ -12,13 +12,13 @@ use std::path::Path;
 /// The file.
 pub(crate) const PLAN: &str = "plan.json";
 /// Version of the files of exact sweeps.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// What is swept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     /// Version of this file and `tiles.jsonl`.
-    format: u32,
+    pub(crate) format: u32,
     /// The scenario's title.
     pub(crate) title: String,
     /// SHA-256 of the scenario's text and of everything that it is loaded with.
@@ -59,16 +59,6 @@ pub(crate) struct Shard {
     pub(crate) count: u64,
 }
 
-/// What of a plan the command line says.
-pub(crate) struct Given {
-    pub(crate) parameters: Vec<Parameter>,
-    pub(crate) shard: Option<Shard>,
-    pub(crate) set: Vec<String>,
-    pub(crate) until: Option<String>,
-    pub(crate) full: bool,
-    pub(crate) run: Vec<String>,
-}
-
 impl Parameter {
     /// `value` as `--set` takes it.
     pub(crate) fn setting(&self, value: u64) -> String {
@@ -82,11 +72,6 @@ impl Parameter {
 }
 
 impl Plan {
-    pub(crate) fn new(title: String, digest: String, given: Given) -> Self {
-        let Given { parameters, shard, set, until, full, run } = given;
-        Plan { format: FORMAT, title, digest, parameters, shard, set, until, full, run }
-    }
-
     /// The plan without its shard.
     pub(crate) fn unsharded(&self) -> Plan {
         Plan { shard: None, ..self.clone() }
