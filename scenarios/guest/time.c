@@ -6,12 +6,12 @@
 
 volatile unsigned long jiffies;
 seqlock_t xtime_lock __cacheline_aligned;
-unsigned int HZ;
-s64 tick_period;
 s64 last_jiffies_update;
 
-u64 ns_per_cycle;
-u64 apic_ticks_per_ns;
+unsigned int HZ __read_mostly;
+s64 tick_period __read_mostly;
+u64 ns_per_cycle __read_mostly;
+u64 apic_ticks_per_ns __read_mostly;
 
 void timekeeping_init(void)
 {

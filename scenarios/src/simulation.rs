@@ -44,7 +44,7 @@ use sim_x86::{Machine, Speed, Start, Stop};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Cycles between two looks at the stop conditions that no event tells.
+/// Cycles between two looks at what no event tells: broken invariants, and a clear outcome.
 const LOOK: u64 = 1_000_000;
 /// Simulated time after which a guest that has not booted is given up.
 const BOOT_NS: u64 = 10_000_000_000;
@@ -274,7 +274,10 @@ impl Simulation {
             if let Some(reason) = self.condition(options) {
                 break reason;
             }
-            let look = (self.machine.now() + options.look.unwrap_or(LOOK)).min(deadline);
+            // An event ends the run when a stop condition comes true; only these do not.
+            let looks = options.check || options.until_decided;
+            let step = options.look.or(looks.then_some(LOOK));
+            let look = step.map_or(deadline, |step| (self.machine.now() + step).min(deadline));
             let stop = self.advance(look, options.speed, observer);
             if options.check {
                 let at = self.machine.now().0;

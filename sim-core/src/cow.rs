@@ -89,7 +89,7 @@ impl<T: Copy + Default, const N: usize> CowArray<T, N> {
     }
 
     /// The chunk of elements `index * N ..`; defaults beyond the array.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn chunk(&self, index: usize) -> &[T; N] {
         match self.nodes.get(index / FANOUT) {
@@ -107,21 +107,39 @@ impl<T: Copy + Default, const N: usize> CowArray<T, N> {
     /// If `index` lies beyond the array.
     #[inline]
     pub fn chunk_mut(&mut self, index: usize) -> &mut [T; N] {
+        if !self.owns(index) {
+            self.make_own(index);
+        }
+        match &mut self.nodes[index / FANOUT] {
+            Some(Piece::Own(node)) => match &mut node[index % FANOUT] {
+                Some(Piece::Own(chunk)) => chunk,
+                Some(Piece::Shared(_)) | None => unreachable!("made its own above"),
+            },
+            Some(Piece::Shared(_)) | None => unreachable!("made its own above"),
+        }
+    }
+
+    #[inline(always)]
+    fn owns(&self, index: usize) -> bool {
+        match self.nodes.get(index / FANOUT) {
+            Some(Some(Piece::Own(node))) => matches!(node[index % FANOUT], Some(Piece::Own(_))),
+            _ => false,
+        }
+    }
+
+    /// Far from the hot paths, which need no room on the stack for a chunk.
+    #[cold]
+    #[inline(never)]
+    fn make_own(&mut self, index: usize) {
         if index / FANOUT >= self.nodes.len() {
-            self.grow(index);
+            assert!(index < self.len / N, "chunk {index} of {}", self.len / N);
+            self.nodes.resize_with(index / FANOUT + 1, || None);
         }
         let node = self.nodes[index / FANOUT]
             .get_or_insert_with(|| Piece::Own(Box::new([const { None }; FANOUT])));
         let chunk = node.get_mut()[index % FANOUT]
             .get_or_insert_with(|| Piece::Own(Box::new([T::default(); N])));
-        chunk.get_mut()
-    }
-
-    /// Makes room for the node of chunk `index`.
-    #[cold]
-    fn grow(&mut self, index: usize) {
-        assert!(index < self.len / N, "chunk {index} of {}", self.len / N);
-        self.nodes.resize_with(index / FANOUT + 1, || None);
+        chunk.get_mut();
     }
 
     /// Makes everything shareable, so that clones copy pointers only. Changes no element.

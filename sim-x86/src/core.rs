@@ -222,6 +222,13 @@ impl Unit {
         self.hash.add(detail ^ self.instructions.rotate_left(32));
     }
 
+    /// Adds a probe to the core's hash. Not where the core was: one in a skipped loop is not
+    /// brought there for each probe.
+    pub(crate) fn note_probe(&mut self, at: Cycle, line: LineAddr) {
+        self.hash.add((Note::Probe as u64) << 56 ^ at.0);
+        self.hash.add(line.0);
+    }
+
     /// Makes the core run from `at` on, or from the end of a stall.
     pub(crate) fn resume(&mut self, at: Cycle) {
         self.run = Run::Running;

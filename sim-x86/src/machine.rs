@@ -17,7 +17,7 @@ use crate::core::{Core, Run};
 use crate::dev::{Device, Latency};
 use crate::event::Event;
 use crate::ids::{CoreId, DeviceId, PhysAddr};
-use crate::mem::home::Home;
+use crate::mem::home::{Home, Send};
 use crate::mem::ram::Ram;
 use crate::perturb::{Perturbation, Site};
 use crate::spec::{MachineSpec, SpecErrors};
@@ -67,6 +67,8 @@ struct Derived {
     log: TraceLog,
     map: DeviceMap,
     agenda: Agenda,
+    /// The home agent's messages, on their way to the queue: empty but for its room.
+    sends: Vec<Send>,
     stops: Ranges,
     /// Instructions that end a run when reached, by any CPU or by one.
     breakpoints: Vec<(u64, Option<CoreId>)>,
@@ -113,6 +115,7 @@ impl Derived {
             log: TraceLog::new(spec.cores),
             map: DeviceMap(ranges.collect()),
             agenda: Agenda::default(),
+            sends: Vec::new(),
             stops: Ranges::default(),
             breakpoints: Vec::new(),
         }

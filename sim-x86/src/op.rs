@@ -17,6 +17,7 @@ mod tests;
 
 pub use kind::implemented;
 
+use crate::core::regs::Registers;
 use crate::exec::Size;
 use crate::exec::fast::Fast;
 use iced_x86::{Formatter, GasFormatter};
@@ -164,6 +165,50 @@ impl Op {
     pub fn decremented(&self) -> Option<u8> {
         let dec = self.kind == Kind::Dec && self.form == Form::Reg && self.size == Size::B8;
         dec.then_some(self.dst)
+    }
+
+    /// True if all that it does to memory is to read its explicit operand, if it has one there:
+    /// what loops are made of that only poll.
+    pub(crate) fn only_polls(&self) -> bool {
+        use Kind::{
+            Add, And, Cmp, Dec, Inc, Jcc, Jmp, Lea, Mov, Movsx8, Movsx16, Movsx32, Movzx8, Movzx16,
+            Nop, Or, Pause, Shl, Shr, Sub, Test, Xor,
+        };
+        match self.form {
+            Form::Mem | Form::MemReg | Form::MemImm => matches!(self.kind, Cmp | Test),
+            Form::None | Form::Reg | Form::Imm | Form::RegReg | Form::RegImm | Form::RegMem => {
+                matches!(
+                    self.kind,
+                    Mov | Movzx8
+                        | Movzx16
+                        | Movsx8
+                        | Movsx16
+                        | Movsx32
+                        | Lea
+                        | Add
+                        | Sub
+                        | And
+                        | Or
+                        | Xor
+                        | Cmp
+                        | Test
+                        | Inc
+                        | Dec
+                        | Shl
+                        | Shr
+                        | Jcc
+                        | Jmp
+                        | Nop
+                        | Pause
+                )
+            }
+        }
+    }
+
+    /// Linear address of the operand in memory, of an instruction that [`Op::only_polls`].
+    pub(crate) fn loads_from(&self, regs: &Registers) -> Option<u64> {
+        let memory = matches!(self.form, Form::RegMem | Form::Mem | Form::MemReg | Form::MemImm);
+        (memory && self.kind != Kind::Lea).then(|| self.address(regs))
     }
 
     /// True for a direct jump, which may close a loop (calls and returns do not).

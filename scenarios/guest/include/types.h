@@ -47,6 +47,8 @@ typedef _Bool bool;
 
 #define SMP_CACHE_BYTES 64
 #define __cacheline_aligned __aligned(SMP_CACHE_BYTES)
+/* Away from the lines that are written all the time. */
+#define __read_mostly __attribute__((section(".data.read_mostly")))
 
 /* Size of the per-CPU tables. Masks keep the 4,096 bits of the original. */
 #define MAX_CPUS 256

@@ -2,7 +2,7 @@
 
 use crate::core::msr;
 use crate::core::regs::Registers;
-use crate::core::translate::{Purpose, Target, is_canonical, translate};
+use crate::core::translate::{Purpose, Target, is_canonical, plain_ram, translate};
 use crate::core::{DeviceRead, NO_LINE, Note, Run, Unit, Wait};
 use crate::event::{Event, StopCause, Want};
 use crate::exec::{Access, Bus, Exception, Size, Stall};
@@ -123,12 +123,22 @@ impl CoreBus<'_> {
         Err(Stall::Wait)
     }
 
+    #[inline(never)]
+    fn make_room(&mut self, stores: usize) -> Access<()> {
+        self.drain_before(self.unit.clock);
+        match stores.checked_sub(self.unit.stores.room()) {
+            None | Some(0) => Ok(()),
+            Some(missing) => self.wait_stores(missing),
+        }
+    }
+
     /// Makes every store visible whose commit cycle lies before `until`, oldest first, as long as
     /// the lines are owned.
     #[inline]
     pub fn drain_before(&mut self, until: Cycle) {
-        while let Some((store, at)) = self.unit.stores.head() {
-            if at >= until || !self.unit.caches.write(store.addr.line()) {
+        while self.unit.stores.due() < until {
+            let Some((store, at)) = self.unit.stores.head() else { return };
+            if !self.unit.caches.write(store.addr.line()) {
                 return;
             }
             self.track_commit(&store, at, false);
@@ -178,6 +188,7 @@ impl CoreBus<'_> {
         }
     }
 
+    #[inline]
     fn commit(&mut self, at: Cycle, store: &BufferedStore) {
         let old = self.ram.read(store.addr, u64::from(store.size));
         let new = mask(store.value, u64::from(store.size));
@@ -191,6 +202,7 @@ impl CoreBus<'_> {
     }
 
     /// Reports a write to a watched page.
+    #[cold]
     #[allow(clippy::too_many_arguments, reason = "the fields of one trace record")]
     fn watched(
         &mut self,
@@ -233,35 +245,32 @@ impl CoreBus<'_> {
     }
 
     /// Cycles of a first access to `line` at level `level`.
-    #[inline]
+    #[inline(always)]
     fn charge_level(&mut self, line: LineAddr, level: Level) {
-        let latency = match level {
-            Level::L1 => self.spec.memory.l1_hit,
-            Level::L2 | Level::Miss => {
-                self.unit.activity += 1;
-                self.spec.memory.l2_hit
-            }
-        };
         if self.unit.paid == line {
             self.unit.paid = NO_LINE;
         } else {
-            self.cost += latency;
+            self.cost += match level {
+                Level::L1 => self.spec.memory.l1_hit,
+                Level::L2 | Level::Miss => self.spec.memory.l2_hit,
+            };
+        }
+        if level != Level::L1 {
+            self.unit.activity += 1;
         }
     }
 
     /// Reads RAM through store buffer and caches. `size` bytes do not cross a line.
-    #[inline]
+    #[inline(always)]
     fn read_ram(&mut self, addr: PhysAddr, size: u64) -> Access<u64> {
-        if !self.unit.stores.is_empty() {
-            match self.unit.stores.forward(addr, size) {
-                Forward::None => {}
-                Forward::Hit(value) => {
-                    self.cost += self.spec.memory.l1_hit;
-                    self.track_load(addr, size, value);
-                    return Ok(value);
-                }
-                Forward::Blocked => return self.wait_stores(usize::MAX),
+        match self.unit.stores.forward(addr, size) {
+            Forward::None => {}
+            Forward::Hit(value) => {
+                self.cost += self.spec.memory.l1_hit;
+                self.track_load(addr, size, value);
+                return Ok(value);
             }
+            Forward::Blocked => return self.wait_stores(usize::MAX),
         }
         let line = addr.line();
         self.track_access(line);
@@ -298,8 +307,25 @@ impl CoreBus<'_> {
         target.map_err(fault)
     }
 
+    /// HOT: a load. Plain RAM within a line needs no more than [`CoreBus::read_ram`].
     #[inline]
     fn load_as(
+        &mut self,
+        regs: &Registers,
+        addr: u64,
+        size: Size,
+        purpose: Purpose,
+    ) -> Access<u64> {
+        let bytes = size as u64;
+        match plain_ram(self.spec.translation, addr, regs.cpl() == 3) {
+            Some(addr) if !crosses_line(addr, bytes) => self.read_ram(addr, bytes),
+            Some(_) | None => self.load_rarer(regs, addr, size, purpose),
+        }
+    }
+
+    /// Every load.
+    #[inline(never)]
+    fn load_rarer(
         &mut self,
         regs: &Registers,
         addr: u64,
@@ -324,7 +350,7 @@ impl CoreBus<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn buffer(&mut self, addr: PhysAddr, size: u64, value: u64) {
         let mut ready = self.unit.clock + u64::from(self.spec.memory.store_commit);
         let perturb = &self.spec.perturb;
@@ -345,18 +371,42 @@ impl CoreBus<'_> {
         }
     }
 
+    /// A store within a line.
+    #[inline(always)]
     fn store_ram(&mut self, addr: PhysAddr, size: u64, value: u64) -> Access<()> {
-        if crosses_line(addr, size) {
-            self.room(2)?;
-            let first = LINE_BYTES - addr.0 % LINE_BYTES;
-            self.buffer(addr, first, mask(value, first));
-            self.buffer(PhysAddr(addr.0 + first), size - first, value >> (first * 8));
-            self.cost += self.spec.memory.split_access;
-        } else {
-            self.room(1)?;
-            self.buffer(addr, size, value);
-        }
+        self.room(1)?;
+        self.buffer(addr, size, value);
         Ok(())
+    }
+
+    /// A store that crosses a line.
+    fn store_split(&mut self, addr: PhysAddr, size: u64, value: u64) -> Access<()> {
+        self.room(2)?;
+        let first = LINE_BYTES - addr.0 % LINE_BYTES;
+        self.buffer(addr, first, mask(value, first));
+        self.buffer(PhysAddr(addr.0 + first), size - first, value >> (first * 8));
+        self.cost += self.spec.memory.split_access;
+        Ok(())
+    }
+
+    /// Every store.
+    #[inline(never)]
+    fn store_rarer(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
+        let bytes = size as u64;
+        match self.target(regs, addr, bytes, Purpose::Write)? {
+            Target::Ram(addr) if crosses_line(addr, bytes) => self.store_split(addr, bytes, value),
+            Target::Ram(addr) => self.store_ram(addr, bytes, value),
+            Target::Device(addr) => self.write_device(addr, bytes, value),
+            Target::Apic(offset) => {
+                self.drain()?;
+                self.cost += self.spec.interrupts.apic_write;
+                self.unit.note(Note::System, self.unit.clock, self.rip, u64::from(offset));
+                let (clock, value) = (self.unit.clock, value as u32);
+                let effect = self.unit.lapic.write_mmio(offset, value, clock);
+                self.apic_effect(effect);
+                Ok(())
+            }
+        }
     }
 
     fn read_device(&mut self, addr: PhysAddr, size: u64) -> Access<u64> {
@@ -533,31 +583,15 @@ impl Bus for CoreBus<'_> {
     #[inline]
     fn store(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
         let bytes = size as u64;
-        match self.target(regs, addr, bytes, Purpose::Write)? {
-            Target::Ram(addr) => self.store_ram(addr, bytes, value),
-            Target::Device(addr) => self.write_device(addr, bytes, value),
-            Target::Apic(offset) => {
-                self.drain()?;
-                self.cost += self.spec.interrupts.apic_write;
-                self.unit.note(Note::System, self.unit.clock, self.rip, u64::from(offset));
-                let (clock, value) = (self.unit.clock, value as u32);
-                let effect = self.unit.lapic.write_mmio(offset, value, clock);
-                self.apic_effect(effect);
-                Ok(())
-            }
+        match plain_ram(self.spec.translation, addr, regs.cpl() == 3) {
+            Some(addr) if !crosses_line(addr, bytes) => self.store_ram(addr, bytes, value),
+            Some(_) | None => self.store_rarer(regs, addr, size, value),
         }
     }
 
     #[inline]
     fn room(&mut self, stores: usize) -> Access<()> {
-        if self.unit.stores.room() >= stores {
-            return Ok(());
-        }
-        self.drain_before(self.unit.clock);
-        if self.unit.stores.room() >= stores {
-            return Ok(());
-        }
-        self.wait_stores(stores - self.unit.stores.room())
+        if self.unit.stores.room() >= stores { Ok(()) } else { self.make_room(stores) }
     }
 
     fn locked_read(&mut self, regs: &Registers, addr: u64, bytes: u8) -> Access<u128> {

@@ -12,10 +12,14 @@
 //!
 //! A counted delay loop (`1: dec %reg; jnz 1b`) differs in one register per iteration, by one;
 //! it is parked too, with the iteration at which it ends.
+//!
+//! Before a loop that only polls is parked, one more iteration is executed step by step, to learn
+//! which lines it touches. A probe for any other line does not wake it.
 
 use crate::core::regs::Registers;
 use crate::core::{Core, Run, Unit};
 use crate::exec::{Size, alu, operand};
+use crate::ids::{LineAddr, PhysAddr};
 use crate::mem::store_buffer::BufferedStore;
 use serde::{Deserialize, Serialize};
 use sim_core::Cycle;
@@ -80,6 +84,31 @@ const EAGER: u32 = 8;
 /// At most this power of two of visits are passed over between two looks.
 const LAZIEST: u32 = 6;
 
+/// More lines than these are not worth the search at every probe.
+const MOST_LINES: usize = 8;
+
+/// The lines that one iteration of a loop touches.
+#[derive(Clone, Debug, Default)]
+struct Survey {
+    /// Instructions of the iteration that are still to be looked at; `None`: none is wanted.
+    left: Option<u64>,
+    /// Its lines so far.
+    lines: Vec<LineAddr>,
+    /// False if something was done whose lines are not known.
+    complete: bool,
+}
+
+impl Survey {
+    fn add(&mut self, first: PhysAddr, bytes: u64) {
+        for line in [first.line(), PhysAddr(first.0 + bytes - 1).line()] {
+            if !self.lines.contains(&line) {
+                self.lines.push(line);
+            }
+        }
+        self.complete &= self.lines.len() <= MOST_LINES;
+    }
+}
+
 /// What is remembered of the last visit to a loop head. Derived: it never changes a result.
 #[derive(Clone, Debug, Default)]
 pub struct SpinProbe {
@@ -93,6 +122,7 @@ pub struct SpinProbe {
     patience: u32,
     failures: u32,
     pass: u32,
+    survey: Survey,
 }
 
 impl SpinProbe {
@@ -117,6 +147,7 @@ impl SpinProbe {
                 self.patience -= 1;
             } else {
                 self.failures = 0;
+                self.survey.left = None;
                 self.remember(regs, unit);
             }
             return None;
@@ -127,6 +158,47 @@ impl SpinProbe {
     /// The core's clock has jumped: what was remembered of it is no iteration any more.
     pub(crate) fn forget(&mut self) {
         (self.head, self.patience, self.failures, self.pass) = (0, 0, 0, 0);
+        self.survey.left = None;
+    }
+
+    /// True while the lines of an iteration are wanted: [`SpinProbe::survey`] for each instruction.
+    #[inline]
+    pub(crate) fn surveys(&self) -> bool {
+        self.survey.left.is_some_and(|left| left > 0)
+    }
+
+    /// An instruction of the iteration lies in the bytes at `code`, and its operand at `data`.
+    /// `known` is false if it may touch more than that.
+    pub(crate) fn survey(
+        &mut self,
+        code: (PhysAddr, u64),
+        data: Option<(PhysAddr, u64)>,
+        known: bool,
+    ) {
+        self.survey.left = self.survey.left.map(|left| left - 1);
+        self.survey.complete &= known;
+        for (first, bytes) in [Some(code), data].into_iter().flatten() {
+            self.survey.add(first, bytes);
+        }
+    }
+
+    /// True if the loop that was parked last never touches `line`.
+    pub(crate) fn never_touches(&self, line: LineAddr) -> bool {
+        self.survey.left == Some(0) && self.survey.complete && !self.survey.lines.contains(&line)
+    }
+
+    /// True if the iteration before this visit was surveyed, or need not be. If not, the next one
+    /// will be.
+    fn is_surveyed(&mut self, park: &Park, unit: &Unit) -> bool {
+        if park.counted.is_some() || park.stores || !unit.stores.is_empty() {
+            self.survey.left = None;
+            return true;
+        }
+        if self.survey.left == Some(0) {
+            return true;
+        }
+        self.survey = Survey { left: Some(park.instructions), lines: Vec::new(), complete: true };
+        false
     }
 
     fn look(
@@ -151,6 +223,7 @@ impl SpinProbe {
             counted,
         });
         if park.is_none() {
+            self.survey.left = None;
             self.failures += 1;
             self.pass = match self.failures.checked_sub(EAGER) {
                 Some(over) => 1 << over.min(LAZIEST),
@@ -160,7 +233,7 @@ impl SpinProbe {
             self.failures = 0;
         }
         self.remember(regs, unit);
-        park
+        park.filter(|park| self.is_surveyed(park, unit))
     }
 
     /// True if the buffered stores are the same as at the last visit, shifted in time.

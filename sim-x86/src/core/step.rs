@@ -143,10 +143,10 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
         }
         let exit = if acting.is_some() {
             track_boundary(core, parts)
-        } else if core.regs.rflags & flags::TF == 0 {
+        } else if core.regs.rflags & flags::TF == 0 && !scratch.spin.surveys() {
             straight(core, scratch, parts, until)
         } else {
-            Exit::Fetch
+            boundary(core, parts)
         };
         match exit {
             Exit::Look => {}
@@ -168,7 +168,19 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
     }
 }
 
-/// What `straight` does before an instruction, for a run whose tile is looked for.
+/// What `straight` does before an instruction, for one that is executed alone.
+fn boundary(core: &mut Core, parts: &mut Parts<'_>) -> Exit {
+    let (clock, rip) = (core.unit.clock, core.regs.rip);
+    if core.unit.stores.due() < clock {
+        parts.bus(&mut core.unit, rip).drain_before(clock);
+        if parts.queue.horizon() <= clock {
+            return Exit::Look;
+        }
+    }
+    Exit::Fetch
+}
+
+/// [`boundary`] in a run whose tile is looked for.
 fn track_boundary(core: &mut Core, parts: &mut Parts<'_>) -> Exit {
     let (id, clock, rip) = (core.unit.id, core.unit.clock, core.regs.rip);
     let due = core.unit.stores.due();
@@ -178,13 +190,7 @@ fn track_boundary(core: &mut Core, parts: &mut Parts<'_>) -> Exit {
             tracker.store_pends(id, clock, due);
         }
     }
-    if due < clock {
-        parts.bus(&mut core.unit, rip).drain_before(clock);
-        if parts.queue.horizon() <= clock {
-            return Exit::Look;
-        }
-    }
-    Exit::Fetch
+    boundary(core, parts)
 }
 
 /// HOT: the loop. The first instruction is due and no interrupt is to be taken before it.
@@ -284,6 +290,9 @@ impl Core {
             Ok(op) => op,
             Err(stall) => return self.stalled(stall, parts),
         };
+        if scratch.spin.surveys() {
+            self.survey(scratch, parts, &op);
+        }
         let single_step = self.regs.rflags & flags::TF != 0;
         let before = parts.log.tracker.as_mut().map(|tracker| {
             tracker.begin_step();
@@ -315,6 +324,20 @@ impl Core {
         if single_step {
             self.raise(Exception::Debug, parts);
         }
+    }
+
+    /// Notes which lines the instruction at RIP touches: it may belong to a loop to be parked.
+    fn survey(&self, scratch: &mut Scratch, parts: &Parts<'_>, op: &Op) {
+        let code = (PhysAddr(scratch.page.pa | self.regs.rip & 0xfff), op.length());
+        let operand = op.loads_from(&self.regs).map(|addr| {
+            let user = self.regs.cpl() == 3;
+            match translate(parts.spec.translation, addr, user, Purpose::Read) {
+                Ok(Target::Ram(addr)) => Some((addr, op.size as u64)),
+                Ok(Target::Device(_) | Target::Apic(_)) | Err(_) => None,
+            }
+        });
+        let known = op.only_polls() && operand != Some(None);
+        scratch.spin.survey(code, operand.flatten(), known);
     }
 
     /// An instruction that lies at `code` has completed: follows values that depend on the clock.

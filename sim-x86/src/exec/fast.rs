@@ -112,6 +112,16 @@ fast_path! {
         alu::compare(regs, bus, op, |a, b| alu::logic(a & b, Size::B4))?;
     TestRegReg1: Test RegReg B1 |regs, bus, op|
         alu::compare(regs, bus, op, |a, b| alu::logic(a & b, Size::B1))?;
+    CmpMemReg8: Cmp MemReg B8 |regs, bus, op|
+        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B8))?;
+    CmpRegMem8: Cmp RegMem B8 |regs, bus, op|
+        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B8))?;
+    CmpMemImm4: Cmp MemImm B4 |regs, bus, op|
+        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B4))?;
+    CmpMemImm1: Cmp MemImm B1 |regs, bus, op|
+        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B1))?;
+    TestMemImm1: Test MemImm B1 |regs, bus, op|
+        alu::compare(regs, bus, op, |a, b| alu::logic(a & b, Size::B1))?;
     TestRegImm1: Test RegImm B1 |regs, bus, op|
         alu::compare(regs, bus, op, |a, b| alu::logic(a & b, Size::B1))?;
     IncReg8: Inc Reg B8 |regs, bus, op| {

@@ -341,10 +341,10 @@ impl Machine {
 
     /// Lets the home agent act and sends its messages.
     fn home(&mut self, act: impl FnOnce(&mut home::Home, &mut Vec<Send>)) {
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.derived.sends);
         act(&mut self.state.home, &mut out);
         let source = self.home_source();
-        for message in out {
+        for message in out.drain(..) {
             let pace = self.derived.log.tracker.as_mut().map(|tracker| tracker.sends(&message));
             let (at, event) = match message {
                 Send::Probe { at, core, line } => (at, Event::Probe { core, line }),
@@ -363,6 +363,7 @@ impl Machine {
             };
             self.schedule_as(pace, at, source, event);
         }
+        self.derived.sends = out;
     }
 
     /// Schedules an event whose time has the pace of who acts.
@@ -388,7 +389,9 @@ impl Machine {
     }
 
     fn probe(&mut self, now: Cycle, id: CoreId, line: LineAddr) {
-        self.catch_up(id, now);
+        if !self.goes_on_without(id, line) {
+            self.catch_up(id, now);
+        }
         let leg = home::leg(&self.spec.memory);
         let source = self.home_source();
         let unit = &mut self.state.cores[id.index()].unit;
@@ -421,7 +424,7 @@ impl Machine {
         track_probe(core, parts.log.tracker.as_deref_mut(), now, line);
         let found = core.unit.caches.probe(line, keep);
         core.unit.activity += 1;
-        core.unit.note(Note::Probe, now, rip, line.0);
+        core.unit.note_probe(now, line);
         parts.bus(&mut core.unit, rip).ask_again_for_stores(now, line);
         if keep == LineState::Invalid {
             self.line_lost(now, id, line);
@@ -438,6 +441,13 @@ impl Machine {
         }
         self.home(|home, out| home.probed(now, line, found, out));
         self.track_flight(line);
+    }
+
+    /// True if `id` is in a skipped loop that never touches `line`: what the probe does to the rest
+    /// of the caches changes no iteration, so that the loop is skipped on.
+    fn goes_on_without(&self, id: CoreId, line: LineAddr) -> bool {
+        matches!(self.state.cores[id.index()].unit.run, Run::Parked(_))
+            && self.derived.scratch[id.index()].spin.never_touches(line)
     }
 
     /// `line` left the caches of `id`.
@@ -606,7 +616,7 @@ impl Machine {
         if lapic.next_timer().is_none_or(|at| at > now) {
             return;
         }
-        self.catch_up(id, now);
+        // What the core does in the meantime is not touched: it need not be brought here.
         let delivery = self.state.cores[id.index()].unit.lapic.timer_expired(now);
         let latency = u64::from(self.spec.interrupts.timer);
         self.local_interrupt(now + latency, id, delivery);

@@ -115,13 +115,6 @@ impl Level1 {
     #[inline]
     fn touch(&mut self, line: LineAddr) -> LineState {
         let set = self.set(line);
-        if set[0] >> 2 == tag(line) {
-            return LineState::from_bits(set[0]);
-        }
-        Self::touch_older(set, line)
-    }
-
-    fn touch_older(set: &mut [Way], line: LineAddr) -> LineState {
         match position(set, line) {
             Some(at) => {
                 set[..=at].rotate_right(1);
@@ -269,10 +262,13 @@ impl PrivateCaches {
     /// Looks `line` up for a data read. HOT: the L1 hit is two loads and a comparison.
     #[inline]
     pub fn read(&mut self, line: LineAddr) -> Level {
-        if self.l1d.touch(line) != LineState::Invalid { Level::L1 } else { self.read_l2(line) }
+        if self.l1d.recent(line) >> 2 == tag(line) { Level::L1 } else { self.read_older(line) }
     }
 
-    fn read_l2(&mut self, line: LineAddr) -> Level {
+    fn read_older(&mut self, line: LineAddr) -> Level {
+        if self.l1d.touch(line) != LineState::Invalid {
+            return Level::L1;
+        }
         match self.l2.touch(line) {
             LineState::Invalid => Level::Miss,
             state => {
@@ -285,7 +281,7 @@ impl PrivateCaches {
     /// True if `line` is in L1I, where it becomes the most recent of its set. HOT.
     #[inline]
     pub fn fetch_l1(&mut self, line: LineAddr) -> bool {
-        self.l1i.touch(line) != LineState::Invalid
+        self.l1i.recent(line) >> 2 == tag(line) || self.l1i.touch(line) != LineState::Invalid
     }
 
     /// Looks `line` up for an instruction fetch.
@@ -309,6 +305,10 @@ impl PrivateCaches {
         if recent >> 2 == tag(line) {
             return LineState::from_bits(recent);
         }
+        self.state_older(line)
+    }
+
+    fn state_older(&self, line: LineAddr) -> LineState {
         // A line is never dirtier in L2 than in L1D, but may be in L2 only.
         match self.l1d.state(line) {
             LineState::Invalid => self.l2.state(line),
@@ -316,9 +316,13 @@ impl PrivateCaches {
         }
     }
 
-    /// Looks `line` up for a write: if it is writable it becomes Modified in L1D.
+    /// Looks `line` up for a write: if it is writable it becomes Modified in L1D. HOT.
     #[inline]
     pub fn write(&mut self, line: LineAddr) -> bool {
+        self.l1d.recent(line) == pack(line, LineState::Modified) || self.write_older(line)
+    }
+
+    fn write_older(&mut self, line: LineAddr) -> bool {
         match self.l1d.touch(line) {
             LineState::Modified => true,
             LineState::Exclusive => {

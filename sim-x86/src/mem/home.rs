@@ -463,9 +463,10 @@ impl Home {
 
     fn cores_of(&self, die: usize, mask: u64) -> Vec<CoreId> {
         let first = die as u32 * self.topology.cores_per_die;
-        let bits = (0..64).filter(|bit| mask & (1 << bit) != 0);
-        let cores = bits.map(|bit| first + bit).filter(|&core| core < self.cores);
-        cores.map(|core| CoreId(core as u16)).collect()
+        let lowest = |&mask: &u64| Some(mask & (mask - 1)).filter(|&rest| rest != 0);
+        let masks = std::iter::successors(Some(mask).filter(|&mask| mask != 0), lowest);
+        let cores = masks.map(|mask| first + mask.trailing_zeros());
+        cores.filter(|&core| core < self.cores).map(|core| CoreId(core as u16)).collect()
     }
 
     /// True while `line` is being evicted from an L3.

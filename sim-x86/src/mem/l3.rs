@@ -94,13 +94,17 @@ impl L3 {
         self.entries.chunk_mut(index / CHUNK)[index % CHUNK] = entry;
     }
 
+    /// The way of `line`. HOT.
     fn position(&self, line: LineAddr) -> Option<usize> {
         let first = self.first(line);
-        let holds = |&way: &usize| {
-            let entry = self.at(first + way);
-            entry.line == line && entry.state != DieState::Invalid
-        };
-        (0..self.ways).find(holds)
+        let holds = |entry: &L3Entry| entry.line == line && entry.state != DieState::Invalid;
+        let at = first % CHUNK;
+        if at + self.ways <= CHUNK {
+            // The set lies in one chunk, as with all customary numbers of ways.
+            let set = &self.entries.chunk(first / CHUNK)[at..at + self.ways];
+            return set.iter().position(holds);
+        }
+        (0..self.ways).find(|&way| holds(&self.at(first + way)))
     }
 
     /// The entry for `line`.

@@ -28,15 +28,18 @@ impl Ram {
     }
 
     /// Reads `len` ≤ 8 bytes, zero-extended. HOT.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn read(&self, addr: PhysAddr, len: u64) -> u64 {
         let (page, at) = split(addr);
-        let bytes = self.pages.chunk(page);
-        if let Some(word) = bytes.get(at..at + 8) {
-            let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-            return if len == 8 { word } else { word & ((1 << (len * 8)) - 1) };
+        match self.pages.chunk(page).get(at..at + 8) {
+            Some(word) => word_of(word) & mask(len),
+            None => self.read_at_end(addr, len),
         }
+    }
+
+    /// A read from the last bytes of a page.
+    fn read_at_end(&self, addr: PhysAddr, len: u64) -> u64 {
         let mut word = [0u8; 8];
         self.read_bytes(addr, &mut word[..len as usize]);
         u64::from_le_bytes(word)
@@ -46,13 +49,13 @@ impl Ram {
     #[inline]
     pub fn write(&mut self, addr: PhysAddr, len: u64, value: u64) {
         let (page, at) = split(addr);
-        let len = len as usize;
-        let value = value.to_le_bytes();
-        if at + len <= PAGE_BYTES {
-            self.pages.chunk_mut(page)[at..at + len].copy_from_slice(&value[..len]);
-        } else {
-            self.write_bytes(addr, &value[..len]);
+        if at + 8 > PAGE_BYTES {
+            return self.write_bytes(addr, &value.to_le_bytes()[..len as usize]);
         }
+        // Eight bytes at once, whatever the length: no loop over bytes.
+        let word = &mut self.pages.chunk_mut(page)[at..at + 8];
+        let new = word_of(word) & !mask(len) | value & mask(len);
+        word.copy_from_slice(&new.to_le_bytes());
     }
 
     /// Reads any number of bytes; bytes outside RAM read as 0xff.
@@ -89,6 +92,18 @@ impl Ram {
     }
 }
 
+/// The low `len` ≤ 8 bytes of a word.
+#[inline(always)]
+fn mask(len: u64) -> u64 {
+    u64::MAX >> (64 - 8 * len)
+}
+
+#[inline(always)]
+fn word_of(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
+}
+
+#[inline(always)]
 fn split(addr: PhysAddr) -> (usize, usize) {
     ((addr.0 / PAGE_BYTES as u64) as usize, (addr.0 % PAGE_BYTES as u64) as usize)
 }

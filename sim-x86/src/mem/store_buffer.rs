@@ -35,7 +35,7 @@ pub enum Forward {
 }
 
 /// First-in first-out buffer of stores.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoreBuffer {
     stores: VecDeque<BufferedStore>,
     capacity: usize,
@@ -43,6 +43,36 @@ pub struct StoreBuffer {
     last_commit: Cycle,
     /// When the oldest store may commit.
     due: Cycle,
+    /// Where stores went since the buffer was last empty: a bit per aligned 8 bytes, modulo 64. A
+    /// load whose bits are clear need not search. Derived: spare bits cost time only.
+    #[serde(skip)]
+    places: Places,
+}
+
+/// See [`StoreBuffer::places`].
+#[derive(Clone, Copy, Debug)]
+struct Places(u64);
+
+impl Default for Places {
+    /// Nothing is known.
+    fn default() -> Self {
+        Places(u64::MAX)
+    }
+}
+
+impl Places {
+    /// The bits of `size` bytes at `addr`.
+    #[inline(always)]
+    fn of(addr: PhysAddr, size: u64) -> u64 {
+        1 << (addr.0 >> 3 & 63) | 1 << ((addr.0 + size - 1) >> 3 & 63)
+    }
+}
+
+impl PartialEq for StoreBuffer {
+    fn eq(&self, other: &Self) -> bool {
+        let state = |buffer: &Self| (buffer.capacity, buffer.last_commit, buffer.due);
+        state(self) == state(other) && self.stores == other.stores
+    }
 }
 
 impl StoreBuffer {
@@ -55,6 +85,7 @@ impl StoreBuffer {
             capacity,
             last_commit: Cycle(0),
             due: Cycle::NEVER,
+            places: Places(0),
         }
     }
 
@@ -87,10 +118,11 @@ impl StoreBuffer {
     #[inline]
     pub fn push(&mut self, store: BufferedStore) {
         debug_assert!(self.room() > 0, "the core asks for room first");
-        self.stores.push_back(store);
-        if self.stores.len() == 1 {
-            self.settle_due();
+        self.places.0 |= Places::of(store.addr, u64::from(store.size));
+        if self.stores.is_empty() {
+            self.due = store.ready.max(self.last_commit + 1);
         }
+        self.stores.push_back(store);
     }
 
     /// Oldest store and the cycle at which it may commit.
@@ -124,6 +156,9 @@ impl StoreBuffer {
         self.stores.pop_front();
         self.last_commit = at;
         self.settle_due();
+        if self.due == Cycle::NEVER {
+            self.places.0 = 0;
+        }
     }
 
     /// Moves everything `cycles` later: the buffer of a core whose loop was skipped for so long.
@@ -142,10 +177,17 @@ impl StoreBuffer {
         self.stores.iter().take(count).fold(self.last_commit, step)
     }
 
-    /// What a load of `size` bytes at `addr` sees. HOT when the buffer is not empty.
-    #[inline]
+    /// What a load of `size` bytes at `addr` sees. HOT.
+    #[inline(always)]
     #[must_use]
     pub fn forward(&self, addr: PhysAddr, size: u64) -> Forward {
+        if self.places.0 & Places::of(addr, size) == 0 {
+            return Forward::None;
+        }
+        self.search(addr, size)
+    }
+
+    fn search(&self, addr: PhysAddr, size: u64) -> Forward {
         for store in self.stores.iter().rev() {
             let (first, last) = (store.addr.0, store.addr.0 + u64::from(store.size));
             if addr.0 >= last || addr.0 + size <= first {
