@@ -99,6 +99,7 @@ impl CoreBus<'_> {
     }
 
     /// Blocks the instruction until `line` has come.
+    #[inline(never)]
     fn wait_for<T>(&mut self, line: LineAddr, want: Want) -> Access<T> {
         self.request(self.unit.clock, line, want);
         self.unit.run = Run::Waiting(Wait::Line(line));
@@ -106,6 +107,7 @@ impl CoreBus<'_> {
     }
 
     /// Blocks the instruction until `count` more stores have left the buffer.
+    #[inline(never)]
     fn wait_stores<T>(&mut self, count: usize) -> Access<T> {
         self.unit.activity += 1;
         let owned = |store: &BufferedStore| self.unit.caches.state(store.addr.line()).writable();
@@ -280,11 +282,18 @@ impl CoreBus<'_> {
         }
         let value = self.ram.read(addr, size);
         self.track_load(addr, size, value);
-        if self.log.wants_reads() && self.log.watches_word(addr, size as u8) {
-            let what = Trace::Read { addr, size: size as u8, rip: self.rip, value };
-            self.log.core(self.unit.clock, self.unit.id, what);
+        if self.log.wants_reads() {
+            self.report_read(addr, size as u8, value);
         }
         Ok(value)
+    }
+
+    #[cold]
+    fn report_read(&mut self, addr: PhysAddr, size: u8, value: u64) {
+        if self.log.watches_word(addr, size) {
+            let what = Trace::Read { addr, size, rip: self.rip, value };
+            self.log.core(self.unit.clock, self.unit.id, what);
+        }
     }
 
     /// A load that crosses a line: both lines have to be here at once.

@@ -86,19 +86,28 @@ const LAZIEST: u32 = 6;
 
 /// More lines than these are not worth the search at every probe.
 const MOST_LINES: usize = 8;
+/// Longer iterations than this are not surveyed.
+const MOST_INSTRUCTIONS: u64 = 32;
 
 /// The lines that one iteration of a loop touches.
 #[derive(Clone, Debug, Default)]
 struct Survey {
-    /// Instructions of the iteration that are still to be looked at; `None`: none is wanted.
-    left: Option<u64>,
-    /// Its lines so far.
+    /// True while each instruction is to be looked at.
+    active: bool,
+    /// Instructions looked at.
+    count: u64,
+    /// Their lines.
     lines: Vec<LineAddr>,
     /// False if something was done whose lines are not known.
     complete: bool,
 }
 
 impl Survey {
+    fn start(&mut self) {
+        (self.active, self.count, self.complete) = (true, 0, true);
+        self.lines.clear();
+    }
+
     fn add(&mut self, first: PhysAddr, bytes: u64) {
         for line in [first.line(), PhysAddr(first.0 + bytes - 1).line()] {
             if !self.lines.contains(&line) {
@@ -122,6 +131,8 @@ pub struct SpinProbe {
     patience: u32,
     failures: u32,
     pass: u32,
+    /// True if the next loop is likely to be one that was interrupted.
+    resumes: bool,
     survey: Survey,
 }
 
@@ -147,8 +158,11 @@ impl SpinProbe {
                 self.patience -= 1;
             } else {
                 self.failures = 0;
-                self.survey.left = None;
+                self.survey.active = false;
                 self.remember(regs, unit);
+                if std::mem::take(&mut self.resumes) {
+                    self.survey.start();
+                }
             }
             return None;
         }
@@ -158,13 +172,19 @@ impl SpinProbe {
     /// The core's clock has jumped: what was remembered of it is no iteration any more.
     pub(crate) fn forget(&mut self) {
         (self.head, self.patience, self.failures, self.pass) = (0, 0, 0, 0);
-        self.survey.left = None;
+        (self.resumes, self.survey.active) = (false, false);
+    }
+
+    /// The core returns from an interrupt: the loop that was interrupted is likely to go on.
+    pub(crate) fn resume(&mut self) {
+        self.forget();
+        self.resumes = true;
     }
 
     /// True while the lines of an iteration are wanted: [`SpinProbe::survey`] for each instruction.
     #[inline]
     pub(crate) fn surveys(&self) -> bool {
-        self.survey.left.is_some_and(|left| left > 0)
+        self.survey.active
     }
 
     /// An instruction of the iteration lies in the bytes at `code`, and its operand at `data`.
@@ -175,30 +195,35 @@ impl SpinProbe {
         data: Option<(PhysAddr, u64)>,
         known: bool,
     ) {
-        self.survey.left = self.survey.left.map(|left| left - 1);
-        self.survey.complete &= known;
+        let survey = &mut self.survey;
+        survey.count += 1;
+        survey.complete &= known;
+        survey.active = survey.count < MOST_INSTRUCTIONS;
         for (first, bytes) in [Some(code), data].into_iter().flatten() {
-            self.survey.add(first, bytes);
+            survey.add(first, bytes);
         }
     }
 
     /// True if the loop that was parked last never touches `line`.
     pub(crate) fn never_touches(&self, line: LineAddr) -> bool {
-        self.survey.left == Some(0) && self.survey.complete && !self.survey.lines.contains(&line)
+        self.survey.complete && !self.survey.lines.contains(&line)
     }
 
     /// True if the iteration before this visit was surveyed, or need not be. If not, the next one
     /// will be.
     fn is_surveyed(&mut self, park: &Park, unit: &Unit) -> bool {
-        if park.counted.is_some() || park.stores || !unit.stores.is_empty() {
-            self.survey.left = None;
+        let polls = park.counted.is_none() && !park.stores && unit.stores.is_empty();
+        if !polls || park.instructions >= MOST_INSTRUCTIONS {
+            (self.survey.active, self.survey.complete) = (false, false);
             return true;
         }
-        if self.survey.left == Some(0) {
-            return true;
+        let surveyed = self.survey.active && self.survey.count == park.instructions;
+        if surveyed {
+            self.survey.active = false;
+        } else {
+            self.survey.start();
         }
-        self.survey = Survey { left: Some(park.instructions), lines: Vec::new(), complete: true };
-        false
+        surveyed
     }
 
     fn look(
@@ -223,7 +248,7 @@ impl SpinProbe {
             counted,
         });
         if park.is_none() {
-            self.survey.left = None;
+            self.survey.active = false;
             self.failures += 1;
             self.pass = match self.failures.checked_sub(EAGER) {
                 Some(over) => 1 << over.min(LAZIEST),

@@ -154,8 +154,7 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
             Exit::Back => core.look_for_loop(scratch, parts),
             Exit::Flow(flow, rip) => {
                 if flow == Flow::Iret {
-                    // The loop that was interrupted is likely to go on.
-                    scratch.spin.forget();
+                    scratch.spin.resume();
                 }
                 core.follow(flow, rip, parts);
             }
@@ -274,7 +273,7 @@ impl Unit {
     /// An instruction that cost `cycles` has completed.
     #[inline(always)]
     fn retire(&mut self, cycles: u32) {
-        self.clock += u64::from(cycles);
+        self.clock.0 += u64::from(cycles);
         self.instructions += 1;
         self.restarting = false;
         self.announced = false;

@@ -265,6 +265,7 @@ impl PrivateCaches {
         if self.l1d.recent(line) >> 2 == tag(line) { Level::L1 } else { self.read_older(line) }
     }
 
+    #[inline(never)]
     fn read_older(&mut self, line: LineAddr) -> Level {
         if self.l1d.touch(line) != LineState::Invalid {
             return Level::L1;
@@ -308,6 +309,7 @@ impl PrivateCaches {
         self.state_older(line)
     }
 
+    #[inline(never)]
     fn state_older(&self, line: LineAddr) -> LineState {
         // A line is never dirtier in L2 than in L1D, but may be in L2 only.
         match self.l1d.state(line) {
@@ -322,6 +324,7 @@ impl PrivateCaches {
         self.l1d.recent(line) == pack(line, LineState::Modified) || self.write_older(line)
     }
 
+    #[inline(never)]
     fn write_older(&mut self, line: LineAddr) -> bool {
         match self.l1d.touch(line) {
             LineState::Modified => true,

@@ -39,6 +39,8 @@ impl Ram {
     }
 
     /// A read from the last bytes of a page.
+    #[cold]
+    #[inline(never)]
     fn read_at_end(&self, addr: PhysAddr, len: u64) -> u64 {
         let mut word = [0u8; 8];
         self.read_bytes(addr, &mut word[..len as usize]);

@@ -187,6 +187,7 @@ impl StoreBuffer {
         self.search(addr, size)
     }
 
+    #[inline(never)]
     fn search(&self, addr: PhysAddr, size: u64) -> Forward {
         for store in self.stores.iter().rev() {
             let (first, last) = (store.addr.0, store.addr.0 + u64::from(store.size));
