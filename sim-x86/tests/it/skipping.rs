@@ -107,6 +107,67 @@ fn waiting_loops_are_computed_and_not_executed() {
     assert_eq!((machine.instructions(), machine.executed()), (all, all));
 }
 
+/// Lines that CPU 1 writes one by one while CPU 0 waits for a flag in another.
+const TAKEN: i32 = 64;
+
+/// CPU 0 reads the lines before it waits, if it is to lose them while it does.
+fn loses_lines(a: &mut CodeAssembler, reads: bool) -> Result<(), IcedError> {
+    let (mut read, mut wait, mut writer, mut delay) =
+        (a.create_label(), a.create_label(), a.create_label(), a.create_label());
+    a.mov(rbx, guest::DATA)?;
+    a.mov(ecx, TAKEN)?;
+    a.mov(rsi, rbx)?;
+    a.test(rdi, rdi)?;
+    a.jnz(writer)?;
+    if reads {
+        a.set_label(&mut read)?;
+        a.add(rsi, 64)?;
+        a.mov(rax, qword_ptr(rsi))?;
+        a.dec(rcx)?;
+        a.jnz(read)?;
+    }
+    a.set_label(&mut wait)?;
+    a.pause()?;
+    a.mov(rax, qword_ptr(rbx))?;
+    a.test(rax, rax)?;
+    a.jz(wait)?;
+    // What it reads now shows whether the line is gone.
+    a.mov(rax, qword_ptr(rbx + 64))?;
+    a.out(0xf4, al)?;
+    a.hlt()?;
+    a.set_label(&mut writer)?;
+    a.mov(edx, 20_000)?;
+    a.set_label(&mut delay)?;
+    a.dec(rdx)?;
+    a.jnz(delay)?;
+    a.mov(edx, 1_000)?;
+    a.add(rsi, 64)?;
+    a.mov(qword_ptr(rsi), 7)?;
+    a.dec(rcx)?;
+    a.jnz(delay)?;
+    a.mov(qword_ptr(rbx), 1)?;
+    a.hlt()
+}
+
+#[test]
+fn a_waiting_loop_sleeps_through_probes_for_other_lines() {
+    let machine =
+        |reads| guest::machine(2, |a| loses_lines(a, reads).expect("the program assembles"));
+    let hashes = hashes(&machine(true));
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:x?}");
+    assert!(matches!(hashes[0].0, Stop::Exit { code: 7, .. }), "{hashes:x?}");
+
+    let executed = |reads| {
+        let mut machine = machine(reads);
+        machine.run(LONG, Speed::default(), &mut ());
+        machine.executed()
+    };
+    // Four instructions to read a line, and none when it goes.
+    let (none_lost, all_lost) = (executed(false), executed(true));
+    let most = none_lost + 6 * TAKEN as u64;
+    assert!(all_lost < most, "{all_lost} with probes, {none_lost} without");
+}
+
 #[test]
 fn a_machine_that_sleeps_for_good_is_idle_and_one_that_spins_is_not() {
     let sleeping = guest::machine(2, |a| a.hlt().expect("it assembles"));
