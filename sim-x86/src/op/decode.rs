@@ -192,7 +192,13 @@ fn memory(op: &mut Op, instruction: &Instruction) {
             OpKind::MemorySegESI | OpKind::MemoryESEDI => op.flags |= flag::ADDR32,
             OpKind::Memory => {
                 let (base, index) = (instruction.memory_base(), instruction.memory_index());
-                if base.is_gpr32() || index.is_gpr32() || base == Register::EIP {
+                // Without registers the displacement's size tells: 4 bytes of a 32-bit address.
+                let bare = base == Register::None && index == Register::None;
+                if base.is_gpr32()
+                    || index.is_gpr32()
+                    || base == Register::EIP
+                    || bare && instruction.memory_displ_size() == 4
+                {
                     op.flags |= flag::ADDR32;
                 }
                 op.base = register_id(base);

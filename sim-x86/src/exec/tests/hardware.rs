@@ -57,6 +57,11 @@ fn a_bit_offset_is_cut_with_the_address() {
     let start = [(RBX, DATA + 0x10), (RAX, (1 << 32) * 8 + 5)];
     let done = bytes(&[0x67, 0x48, 0x0f, 0xa3, 0x03]).with(&start).poke(0x10, 1 << 5).run();
     assert_eq!(done.regs.rflags & flags::CF, flags::CF);
+    // bt [0x100010], rax with 67: so it has without a base.
+    let start = [(RAX, 1 << 63)];
+    let absolute = [0x67, 0x48, 0x0f, 0xa3, 0x04, 0x25, 0x10, 0, 0x10, 0];
+    let done = bytes(&absolute).with(&start).poke(0x10, 1).run();
+    assert_eq!(done.regs.rflags & flags::CF, flags::CF);
 }
 
 #[test]
