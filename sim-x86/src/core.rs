@@ -2,6 +2,7 @@
 //!
 //! - [`step`]: the instruction loop
 //! - [`bus`]: what an instruction asks of the world
+//! - `apic`: what its local APIC asks of the machine
 //! - [`interrupt`]: recognition and delivery of interrupts and exceptions
 //! - [`spin`]: exact skipping of loops that only wait
 //! - [`code`]: predecoded instructions
@@ -9,6 +10,7 @@
 //! - [`msr`]: CPUID and constant MSRs
 //! - [`regs`]: architectural registers
 
+mod apic;
 pub mod bus;
 pub mod code;
 pub mod interrupt;

@@ -170,10 +170,7 @@ impl Op {
     /// True if all that it does to memory is to read its explicit operand, if it has one there:
     /// what loops are made of that only poll.
     pub(crate) fn only_polls(&self) -> bool {
-        use Kind::{
-            Add, And, Cmp, Dec, Inc, Jcc, Jmp, Lea, Mov, Movsx8, Movsx16, Movsx32, Movzx8, Movzx16,
-            Nop, Or, Pause, Shl, Shr, Sub, Test, Xor,
-        };
+        use Kind::*;
         match self.form {
             Form::Mem | Form::MemReg | Form::MemImm => matches!(self.kind, Cmp | Test),
             Form::None | Form::Reg | Form::Imm | Form::RegReg | Form::RegImm | Form::RegMem => {

@@ -76,7 +76,7 @@ pub enum Extent {
     /// 3 cores and 2 lines that fit the L3, complete: 70 million states, which take 2 GB.
     Full,
     /// 3 cores and 2 lines however they share the caches. Nobody has seen the end of those that
-    /// conflict in L1 or L3: 16 GB are not enough.
+    /// conflict in L1 or L3.
     Long,
 }
 

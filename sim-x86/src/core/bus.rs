@@ -6,8 +6,7 @@ use crate::core::translate::{Purpose, Target, is_canonical, plain_ram, translate
 use crate::core::{DeviceRead, NO_LINE, Note, Run, Unit, Wait};
 use crate::event::{Event, StopCause, Want};
 use crate::exec::{Access, Bus, Exception, Size, Stall};
-use crate::ids::{CoreId, LINE_BYTES, LineAddr, PhysAddr};
-use crate::lapic::{ApicEffect, Destination, Ipi};
+use crate::ids::{LINE_BYTES, LineAddr, PhysAddr};
 use crate::machine::DeviceMap;
 use crate::machine::log::TraceLog;
 use crate::mem::cache::Level;
@@ -16,7 +15,7 @@ use crate::mem::ram::Ram;
 use crate::mem::store_buffer::{BufferedStore, Forward};
 use crate::perturb::Site;
 use crate::spec::MachineSpec;
-use crate::trace::{Delivery, Trace};
+use crate::trace::Trace;
 use sim_core::{Cycle, EventQueue, Source};
 
 /// MSR number of the time-stamp counter.
@@ -69,7 +68,7 @@ impl CoreBus<'_> {
     }
 
     /// Cycles that a message of this core to the rest of the machine takes at least.
-    fn leg(&self) -> u64 {
+    pub(super) fn leg(&self) -> u64 {
         home::leg(&self.spec.memory)
     }
 
@@ -453,84 +452,6 @@ impl CoreBus<'_> {
         }
         self.cost += self.spec.interrupts.mmio_retire;
         Ok(())
-    }
-
-    /// Carries out what a write to the local APIC asked for.
-    pub fn apic_effect(&mut self, effect: ApicEffect) {
-        self.unit.activity += 1;
-        // A lowered priority or an EOI may let a pending interrupt through.
-        self.unit.attention = true;
-        match effect {
-            ApicEffect::None | ApicEffect::Eoi(_) => {}
-            ApicEffect::Timer => self.schedule_timer(),
-            ApicEffect::Ipi(ipi) => self.send_ipi(ipi),
-        }
-    }
-
-    /// Schedules an event for the APIC timer's deadline.
-    pub fn schedule_timer(&mut self) {
-        if let Some(at) = self.unit.lapic.next_timer() {
-            let core = self.unit.id;
-            let at = at.max(self.unit.clock + 1);
-            self.post(at, Event::ApicTimer { core });
-        }
-        if let Some(tracker) = &mut self.log.tracker {
-            tracker.programs_timer(self.unit.id);
-        }
-    }
-
-    /// Schedules an event for the next counter overflow as of `now`.
-    pub fn schedule_overflow(&mut self, now: Cycle) {
-        self.unit.pmu_generation = self.unit.pmu_generation.wrapping_add(1);
-        let counts = self.unit.counts(now);
-        if let Some(cycles) = self.unit.pmu.next_overflow(counts) {
-            let (core, generation) = (self.unit.id, self.unit.pmu_generation);
-            let at = now + cycles.max(1);
-            self.post(at, Event::PmuOverflow { core, generation });
-        }
-    }
-
-    fn send_ipi(&mut self, ipi: Ipi) {
-        let me = self.unit.id;
-        let cores = 0..self.spec.cores as u16;
-        let wanted = |core: CoreId| match ipi.to {
-            Destination::One(id) => u32::from(core.0) == id,
-            Destination::Logical(address) => self.is_logical(core, address),
-            Destination::Self_ => core == me,
-            Destination::All => true,
-            Destination::AllButSelf => core != me,
-        };
-        let targets: Vec<CoreId> = cores.map(CoreId).filter(|&core| wanted(core)).collect();
-        for to in targets {
-            self.log.core(self.unit.clock, me, Trace::Ipi { to, delivery: ipi.delivery });
-            self.send_interrupt(to, ipi.delivery);
-        }
-    }
-
-    /// Does a logical destination name `core`? Logical ids are the ones that x2APIC derives, and
-    /// the flat model's customary bit per APIC id (SDM vol. 3A §10.6.2, §10.12.10.2).
-    fn is_logical(&self, core: CoreId, address: u32) -> bool {
-        let id = u32::from(core.0);
-        if self.unit.lapic.in_x2apic_mode() {
-            address >> 16 == id >> 4 && address & (1 << (id & 15)) != 0
-        } else {
-            id < 8 && address & (1 << id) != 0
-        }
-    }
-
-    fn send_interrupt(&mut self, to: CoreId, delivery: Delivery) {
-        let me = self.unit.id;
-        self.unit.note(Note::System, self.unit.clock, self.rip, u64::from(to.0));
-        let latency = if to == me {
-            self.spec.interrupts.self_ipi
-        } else {
-            self.spec.interrupts.ipi[self.spec.topology.core_distance(me, to)]
-        };
-        let mut at = self.unit.clock + u64::from(latency).max(1);
-        if to != me {
-            at = at.max(self.unit.clock + self.leg());
-        }
-        self.post(at, Event::Interrupt { core: to, delivery });
     }
 
     fn lines_of(addr: PhysAddr, bytes: u64) -> (LineAddr, Option<LineAddr>) {

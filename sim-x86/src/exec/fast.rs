@@ -65,6 +65,16 @@ macro_rules! alu {
     };
 }
 
+/// CMP and TEST.
+macro_rules! compare {
+    ($regs:ident $bus:ident $op:ident sub $size:ident) => {
+        alu::compare($regs, $bus, $op, |a, b| alu::sub(a, b, Size::$size))?
+    };
+    ($regs:ident $bus:ident $op:ident and $size:ident) => {
+        alu::compare($regs, $bus, $op, |a, b| alu::logic(a & b, Size::$size))?
+    };
+}
+
 fast_path! {
     MovRegReg8: Mov RegReg B8 |regs, bus, op| mov::mov(regs, bus, op)?;
     MovRegReg4: Mov RegReg B4 |regs, bus, op| mov::mov(regs, bus, op)?;
@@ -98,32 +108,19 @@ fast_path! {
     OrRegReg4: Or RegReg B4 |regs, bus, op| alu!(regs bus op a | b B4);
     XorRegReg8: Xor RegReg B8 |regs, bus, op| alu!(regs bus op a ^ b B8);
     XorRegReg4: Xor RegReg B4 |regs, bus, op| alu!(regs bus op a ^ b B4);
-    CmpRegReg8: Cmp RegReg B8 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B8))?;
-    CmpRegReg4: Cmp RegReg B4 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B4))?;
-    CmpRegImm8: Cmp RegImm B8 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B8))?;
-    CmpRegImm4: Cmp RegImm B4 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B4))?;
-    TestRegReg8: Test RegReg B8 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::logic(a & b, Size::B8))?;
-    TestRegReg4: Test RegReg B4 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::logic(a & b, Size::B4))?;
-    TestRegReg1: Test RegReg B1 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::logic(a & b, Size::B1))?;
-    CmpMemReg8: Cmp MemReg B8 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B8))?;
-    CmpRegMem8: Cmp RegMem B8 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B8))?;
-    CmpMemImm4: Cmp MemImm B4 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B4))?;
-    CmpMemImm1: Cmp MemImm B1 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::sub(a, b, Size::B1))?;
-    TestMemImm1: Test MemImm B1 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::logic(a & b, Size::B1))?;
-    TestRegImm1: Test RegImm B1 |regs, bus, op|
-        alu::compare(regs, bus, op, |a, b| alu::logic(a & b, Size::B1))?;
+    CmpRegReg8: Cmp RegReg B8 |regs, bus, op| compare!(regs bus op sub B8);
+    CmpRegReg4: Cmp RegReg B4 |regs, bus, op| compare!(regs bus op sub B4);
+    CmpRegImm8: Cmp RegImm B8 |regs, bus, op| compare!(regs bus op sub B8);
+    CmpRegImm4: Cmp RegImm B4 |regs, bus, op| compare!(regs bus op sub B4);
+    TestRegReg8: Test RegReg B8 |regs, bus, op| compare!(regs bus op and B8);
+    TestRegReg4: Test RegReg B4 |regs, bus, op| compare!(regs bus op and B4);
+    TestRegReg1: Test RegReg B1 |regs, bus, op| compare!(regs bus op and B1);
+    CmpMemReg8: Cmp MemReg B8 |regs, bus, op| compare!(regs bus op sub B8);
+    CmpRegMem8: Cmp RegMem B8 |regs, bus, op| compare!(regs bus op sub B8);
+    CmpMemImm4: Cmp MemImm B4 |regs, bus, op| compare!(regs bus op sub B4);
+    CmpMemImm1: Cmp MemImm B1 |regs, bus, op| compare!(regs bus op sub B1);
+    TestMemImm1: Test MemImm B1 |regs, bus, op| compare!(regs bus op and B1);
+    TestRegImm1: Test RegImm B1 |regs, bus, op| compare!(regs bus op and B1);
     IncReg8: Inc Reg B8 |regs, bus, op| {
         let old = regs.rflags;
         op.modify(regs, bus, |a| alu::inc(a, old, Size::B8))?;

@@ -212,7 +212,7 @@ pub(crate) enum VerifyCommand {
         #[arg(long)]
         quick: bool,
 
-        /// Three cores and two lines in every kind of cache: more than 16 GB can hold.
+        /// Three cores and two lines in every kind of cache: nobody has seen the end of it.
         #[arg(long, conflicts_with = "quick")]
         long: bool,
     },
