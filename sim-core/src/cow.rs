@@ -119,6 +119,19 @@ impl<T: Copy + Default, const N: usize> CowArray<T, N> {
         }
     }
 
+    /// The chunk of elements `index * N ..` for writing, if nobody shares it.
+    #[inline(always)]
+    #[must_use]
+    pub fn own_chunk(&mut self, index: usize) -> Option<&mut [T; N]> {
+        match self.nodes.get_mut(index / FANOUT) {
+            Some(Some(Piece::Own(node))) => match &mut node[index % FANOUT] {
+                Some(Piece::Own(chunk)) => Some(chunk),
+                Some(Piece::Shared(_)) | None => None,
+            },
+            _ => None,
+        }
+    }
+
     #[inline(always)]
     fn owns(&self, index: usize) -> bool {
         match self.nodes.get(index / FANOUT) {

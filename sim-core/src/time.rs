@@ -23,12 +23,14 @@ impl Cycle {
 
 impl Add<u64> for Cycle {
     type Output = Cycle;
+    #[inline]
     fn add(self, cycles: u64) -> Cycle {
         Cycle(self.0.saturating_add(cycles))
     }
 }
 
 impl AddAssign<u64> for Cycle {
+    #[inline]
     fn add_assign(&mut self, cycles: u64) {
         *self = *self + cycles;
     }

@@ -27,6 +27,7 @@ pub(crate) mod tests;
 
 use crate::core::regs::{Registers, flags};
 use crate::op::{Kind, Op};
+use fast::Brief;
 use serde::{Deserialize, Serialize};
 
 /// Operand size in bytes: 1, 2, 4 or 8.
@@ -104,6 +105,8 @@ pub enum Flow {
         /// True for MOV SS/POP SS, which hold off NMI and #DB as well (SDM vol. 3A §6.8.3).
         nmi_too: bool,
     },
+    /// POPF: interrupts may be enabled now, or single-stepping.
+    Flags,
     /// IRET: RIP holds the target and NMIs are unblocked (SDM vol. 3A §6.7.1).
     Iret,
     /// A software interrupt or trap (INT n, INT3) to deliver with RIP past the instruction.
@@ -186,13 +189,17 @@ pub trait Bus {
     fn charge(&mut self, cycles: u32);
 }
 
-/// Executes one instruction. On success RIP has moved on; on `Err` nothing has changed.
+/// Executes one instruction, out of line. On success RIP has moved on; on `Err` nothing has changed.
 ///
 /// # Errors
 /// [`Stall`]: it faults, must wait, or is not implemented.
-#[inline(always)]
 pub fn execute<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Result<Flow, Stall> {
-    fast::execute(regs, bus, op)
+    let mut rest = Ok(Flow::Next);
+    match fast::execute(regs, bus, op, &mut rest) {
+        Brief::Next => Ok(Flow::Next),
+        Brief::Taken => Ok(Flow::Taken),
+        Brief::Rest => rest,
+    }
 }
 
 /// Every form and size of the frequent instructions.
@@ -279,7 +286,7 @@ fn execute_rarer<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Result<F
         Kind::Cld => regs.rflags &= !flags::DF,
         Kind::Std => regs.rflags |= flags::DF,
         Kind::Pushf => stack::pushf(regs, bus, op)?,
-        Kind::Popf => stack::popf(regs, bus, op)?,
+        Kind::Popf => return stack::popf(regs, bus, op),
         Kind::Enter => stack::enter(regs, bus, op)?,
         Kind::PushSeg => stack::push_segment(regs, bus, op)?,
         Kind::Retf => return branch::retf(regs, bus, op),

@@ -55,6 +55,8 @@ pub(crate) mod reg {
     pub(crate) const HIGH_BYTE: u8 = 0x10;
     /// As base of a memory operand: the address of the next instruction.
     pub(crate) const RIP: u8 = 0x20;
+    /// As base of a memory operand: the 64-bit address in [`super::Op::imm`] (opcodes A0 to A3).
+    pub(crate) const ABSOLUTE: u8 = 0x21;
     /// No register.
     pub(crate) const NONE: u8 = 0xff;
 }
@@ -79,6 +81,14 @@ pub(crate) mod flag {
     pub(crate) const COUNT_CL: u8 = 1 << 7;
 }
 
+/// Bits of [`Op::place`].
+pub(crate) mod place {
+    /// The next one in the page's list follows it in memory, in the same line, and ends there.
+    pub(crate) const SMOOTH: u8 = 1 << 0;
+    /// It runs over into the next line.
+    pub(crate) const CROSSES: u8 = 1 << 1;
+}
+
 /// One predecoded instruction. Derived from memory, never part of the machine's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Op {
@@ -101,7 +111,9 @@ pub struct Op {
     /// Cycles on top of `cost` when the instruction's condition turns out so: branch taken, end of
     /// a REP string instruction, IRET to ring 3, serialising WRMSR.
     pub(crate) extra: u16,
-    pub(crate) disp: i64,
+    pub(crate) disp: i32,
+    /// Where it lies in its page; set by [`crate::core::code`].
+    pub(crate) place: u8,
     /// Immediate cut to the operand size, distance of a relative branch, or, of a memory-operand
     /// instruction with a second immediate, that one.
     pub(crate) imm: u64,

@@ -14,6 +14,7 @@ impl CoreBus<'_> {
         self.unit.activity += 1;
         // A lowered priority or an EOI may let a pending interrupt through.
         self.unit.attention = true;
+        self.look_up_at(Cycle(0));
         match effect {
             ApicEffect::None | ApicEffect::Eoi(_) => {}
             ApicEffect::Timer => self.schedule_timer(),

@@ -1,9 +1,9 @@
 //! Predecoded instructions, per physical page. Derived state: it can be dropped at any time.
 
 use crate::exec::{Access, Stall};
-use crate::ids::PhysAddr;
+use crate::ids::{LINE_BYTES, PhysAddr};
 use crate::mem::ram::{PAGE_BYTES, Ram};
-use crate::op::{Decoded, MAX_INSTRUCTION_BYTES, Op};
+use crate::op::{Decoded, MAX_INSTRUCTION_BYTES, Op, place};
 use crate::spec::InstructionCosts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,39 +13,70 @@ const UNKNOWN: u16 = 0;
 /// Index value: a device wants to be told before this instruction executes.
 const TRIGGER: u16 = u16::MAX;
 
-/// Start of an instruction that was forgotten.
+/// Offset of an instruction that was forgotten, or of none.
 const STALE: u16 = u16::MAX;
 
-/// The instructions of one page.
+/// The instructions of one page, in the order in which they were first executed. Straight code
+/// stands in a row there: [`place::SMOOTH`] tells that the next one may be executed without a look
+/// at the index, the page or the line.
 #[derive(Clone, Debug)]
 pub struct CodePage {
-    /// By byte offset: index into `ops` plus 1.
+    /// By byte offset: position in `ops` plus 1.
     index: [u16; PAGE_BYTES],
     ops: Vec<Op>,
-    /// Byte offset of each of `ops`; [`STALE`] if it was forgotten.
-    starts: Vec<u16>,
+    /// Byte offset of the instruction that `ops` ends with; [`STALE`] if it was forgotten.
+    last: u16,
 }
 
 impl CodePage {
-    /// The decoded instruction at byte `offset`, if it is there and nothing watches it. Looks first
-    /// where `cursor` points: right behind the last instruction, which is where straight code
-    /// goes on; a wrong guess costs one look into the index. HOT.
+    /// Position of the decoded instruction at byte `offset`; one beyond all others if it
+    /// is not there or something watches it. HOT.
     #[inline(always)]
-    pub(crate) fn next(&self, cursor: &mut usize, offset: usize) -> Option<&Op> {
-        if self.starts.get(*cursor).is_none_or(|&start| usize::from(start) != offset) {
-            let index = self.index[offset % PAGE_BYTES];
-            if index == UNKNOWN || index == TRIGGER {
-                return None;
-            }
-            *cursor = usize::from(index) - 1;
-        }
-        let op = self.ops.get(*cursor);
-        *cursor += 1;
-        op
+    pub(crate) fn position(&self, offset: usize) -> usize {
+        // UNKNOWN and TRIGGER become positions beyond any instruction.
+        usize::from(self.index[offset % PAGE_BYTES].wrapping_sub(1))
+    }
+
+    /// The instructions from `position` on. HOT.
+    #[inline(always)]
+    pub(crate) fn from(&self, position: usize) -> &[Op] {
+        self.ops.get(position..).unwrap_or_default()
     }
 
     fn empty() -> Self {
-        CodePage { index: [UNKNOWN; PAGE_BYTES], ops: Vec::new(), starts: Vec::new() }
+        CodePage { index: [UNKNOWN; PAGE_BYTES], ops: Vec::new(), last: STALE }
+    }
+
+    /// Takes the instruction at byte `offset`.
+    fn add(&mut self, offset: usize, op: Op) {
+        let line = |byte: usize| byte as u64 / LINE_BYTES;
+        let end = offset + op.length() as usize - 1;
+        let crosses = line(offset) != line(end);
+        if let Some(before) = self.ops.last_mut() {
+            let adjacent = usize::from(self.last) + before.length() as usize == offset;
+            if adjacent && !crosses && line(usize::from(self.last)) == line(offset) {
+                before.place |= place::SMOOTH;
+            }
+        }
+        let place = if crosses { place::CROSSES } else { 0 };
+        self.ops.push(Op { place, ..op });
+        self.last = offset as u16;
+        self.index[offset] = self.ops.len() as u16;
+    }
+
+    /// Forgets the instruction at byte `offset`, if there is one.
+    fn forget(&mut self, offset: usize) {
+        let position = self.position(offset);
+        self.index[offset] = UNKNOWN;
+        if position < self.ops.len() {
+            // Whatever led on to it has to look for it from now on.
+            if let Some(before) = position.checked_sub(1) {
+                self.ops[before].place &= !place::SMOOTH;
+            }
+            if usize::from(self.last) == offset {
+                self.last = STALE;
+            }
+        }
     }
 }
 
@@ -87,11 +118,7 @@ impl CodeCache {
     #[must_use]
     pub fn lookup(&self, page: usize, offset: usize) -> Option<&Op> {
         let page = &self.pages[page];
-        let index = page.index[offset % PAGE_BYTES];
-        if index == UNKNOWN || index == TRIGGER {
-            return None;
-        }
-        page.ops.get(usize::from(index) - 1)
+        page.from(page.position(offset)).first()
     }
 
     /// Decodes the instruction at `rip`, which lies at `addr` on `page`. If it is `watched`, it
@@ -124,9 +151,7 @@ impl CodeCache {
             // Rewritten over and over: start afresh.
             *code = CodePage::empty();
         }
-        code.ops.push(op);
-        code.starts.push(offset as u16);
-        code.index[offset] = code.ops.len() as u16;
+        code.add(offset, op);
         Ok(Lookup::Op(op))
     }
 
@@ -135,13 +160,8 @@ impl CodeCache {
         for at in addr.0.saturating_sub(MAX_INSTRUCTION_BYTES as u64 - 1)..addr.0 + len {
             let Some(&page) = self.by_frame.get(&(at >> 12)) else { continue };
             let offset = at as usize % PAGE_BYTES;
-            let index = self.pages[page].index[offset];
-            if index != UNKNOWN {
-                let code = Arc::make_mut(&mut self.pages[page]);
-                code.index[offset] = UNKNOWN;
-                if index != TRIGGER {
-                    code.starts[usize::from(index) - 1] = STALE;
-                }
+            if self.pages[page].index[offset] != UNKNOWN {
+                Arc::make_mut(&mut self.pages[page]).forget(offset);
             }
         }
     }

@@ -1,18 +1,20 @@
 //! HOT: the instruction loop of one core.
 //!
 //! `straight` is the loop proper: it runs decoded instructions from L1I as long as nothing but
-//! instructions happens. Per instruction: one comparison with the horizon, one with the oldest
-//! buffered store, one with the current code line, the lookup in the predecoded page, the
-//! execution, and the clock. Whatever else there is to do (another page, a miss, an interrupt, a
-//! fault, a mode change) makes it return, and [`run`] does it. `benches/` measures the cost.
+//! instructions happens. Per instruction: the execution, the clock, one comparison with the next
+//! cycle at which to look up, and one test of whether the next instruction follows in the same
+//! line. Only after a jump or at a new line it looks for the next one in L1I and in the predecoded
+//! page. Whatever else there is to do (another page, a miss, an interrupt, a fault, a mode change)
+//! makes it return, and [`run`] does it. `benches/` measures the cost.
 
 use crate::core::bus::CoreBus;
-use crate::core::code::{CodeCache, Lookup};
+use crate::core::code::{CodeCache, CodePage, Lookup};
 use crate::core::regs::{Registers, flags};
 use crate::core::spin::SpinProbe;
-use crate::core::translate::{Purpose, Target, translate};
+use crate::core::translate::{PlainRam, Purpose, Target, translate};
 use crate::core::{Core, NO_LINE, Note, Run, Shadow, Unit, Wait};
 use crate::event::{Event, StopCause, Want};
+use crate::exec::fast::{self, Brief};
 use crate::exec::{Access, Bus, Exception, Flow, Stall, execute};
 use crate::ids::{CoreId, LINE_BYTES, LineAddr, PhysAddr};
 use crate::machine::DeviceMap;
@@ -20,7 +22,7 @@ use crate::machine::log::TraceLog;
 use crate::mem::cache::Level;
 use crate::mem::home;
 use crate::mem::ram::Ram;
-use crate::op::Op;
+use crate::op::{Op, place};
 use crate::spec::MachineSpec;
 use crate::trace::Trace;
 use sim_core::{Cycle, EventQueue};
@@ -106,6 +108,8 @@ impl Parts<'_> {
             cost: 0,
             rip,
             horizon: Cycle::NEVER,
+            pause: Cycle::NEVER,
+            plain: PlainRam::NOTHING,
         }
     }
 }
@@ -143,10 +147,10 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
         }
         let exit = if acting.is_some() {
             track_boundary(core, parts)
-        } else if core.regs.rflags & flags::TF == 0 && !scratch.spin.surveys() {
-            straight(core, scratch, parts, until)
-        } else {
+        } else if scratch.spin.surveys() || core.goes_alone(parts) {
             boundary(core, parts)
+        } else {
+            straight(core, scratch, parts, until)
         };
         match exit {
             Exit::Look => {}
@@ -192,81 +196,126 @@ fn track_boundary(core: &mut Core, parts: &mut Parts<'_>) -> Exit {
     boundary(core, parts)
 }
 
-/// HOT: the loop. The first instruction is due and no interrupt is to be taken before it.
+/// Where `straight` fetches from.
+struct Fetcher<'a> {
+    code: &'a CodeCache,
+    page: Page,
+    ops: &'a CodePage,
+    privilege: u64,
+    /// Linear address of the line that is known to be in L1I, divided by its size.
+    line_va: u64,
+}
+
+impl<'a> Fetcher<'a> {
+    fn new(code: &'a CodeCache, page: Page, privilege: u8) -> Option<Self> {
+        let ops = code.code(page.handle)?;
+        Some(Fetcher { code, page, ops, privilege: privilege.into(), line_va: u64::MAX })
+    }
+
+    /// Position of the instruction at `rip` on its page, if it is decoded and in L1I.
+    #[inline(always)]
+    fn seek(&mut self, rip: u64, pages: &[Page; PAGES], unit: &mut Unit) -> Option<usize> {
+        if rip >> 6 != self.line_va {
+            let wanted = rip & !0xfff | self.privilege;
+            if wanted != self.page.va {
+                self.page = pages[slot_of(wanted)];
+                if wanted != self.page.va {
+                    return None;
+                }
+                self.ops = self.code.code(self.page.handle)?;
+            }
+            self.enter_line(unit, self.line(rip), rip >> 6)?;
+        }
+        let position = self.ops.position(rip as usize & 0xfff);
+        if self.ops.from(position).first()?.place & place::CROSSES != 0 {
+            // It runs over into the next line: that one has to be in L1I too, on the same page.
+            let next = LineAddr(self.line(rip).0 + 1);
+            if next.0.is_multiple_of(PAGE_BYTES / LINE_BYTES) {
+                return None;
+            }
+            self.enter_line(unit, next, (rip >> 6) + 1)?;
+        }
+        Some(position)
+    }
+
+    #[inline(always)]
+    fn line(&self, rip: u64) -> LineAddr {
+        PhysAddr(self.page.pa | rip & 0xfff).line()
+    }
+
+    #[inline(always)]
+    fn enter_line(&mut self, unit: &mut Unit, line: LineAddr, line_va: u64) -> Option<()> {
+        if line != unit.fetch_line {
+            if !unit.caches.fetch_l1(line) {
+                return None;
+            }
+            unit.fetch_line = line;
+        }
+        self.line_va = line_va;
+        Some(())
+    }
+}
+
+/// HOT: the loop. The first instruction is due and no interrupt is to be taken before it; from then
+/// on only what ends the loop can change that.
 fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) -> Exit {
     let Core { regs, unit } = core;
     let Parts { ram, queue, spec, log, code, map, skip, .. } = parts;
-    let (code, skip, retire) = (&**code, *skip, log.wants_retire());
+    let Some(mut fetcher) = Fetcher::new(code, scratch.page, regs.cpl()) else {
+        return Exit::Fetch;
+    };
+    let plain = CoreBus::plain_ram(regs.cpl() == 3, spec, log);
     let horizon = until.min(queue.horizon());
-    let Page { va: mut page_va, pa: mut page_pa, handle } = scratch.page;
-    let privilege = u64::from(regs.cpl());
-    let Some(mut page) = code.code(handle) else { return Exit::Fetch };
-    let (mut line_va, mut cursor) = (u64::MAX, usize::MAX);
-    let mut bus = CoreBus { unit, ram, queue, spec, log, map, cost: 0, rip: 0, horizon };
-    loop {
-        let rip = regs.rip;
-        let clock = bus.unit.clock;
-        if bus.unit.stores.due() < clock {
-            bus.drain_before(clock);
-            if bus.horizon <= clock {
-                return Exit::Look;
-            }
-        }
-        if rip >> 6 != line_va {
-            let wanted = rip & !0xfff | privilege;
-            if wanted != page_va {
-                let known = scratch.pages[slot_of(wanted)];
-                let Some(other) = code.code(known.handle).filter(|_| known.va == wanted) else {
-                    return Exit::Fetch;
-                };
-                scratch.page = known;
-                (page_va, page_pa, page) = (known.va, known.pa, other);
-                cursor = usize::MAX;
-            }
-            let line = PhysAddr(page_pa | rip & 0xfff).line();
-            if line != bus.unit.fetch_line {
-                if !bus.unit.caches.fetch_l1(line) {
-                    return Exit::Fetch;
-                }
-                bus.unit.fetch_line = line;
-            }
-            line_va = rip >> 6;
-        }
-        let Some(op) = page.next(&mut cursor, rip as usize & 0xfff) else { return Exit::Fetch };
-        if (rip & 63) + op.length() > LINE_BYTES {
-            // It runs over into the next line: that one has to be in L1I too.
-            let line = PhysAddr(page_pa | rip & 0xfff).line();
-            let next = LineAddr(line.0 + 1);
-            let same_page = (rip & 0xfff) + op.length() <= PAGE_BYTES;
-            if !same_page || !bus.unit.caches.fetch_l1(next) {
-                return Exit::Fetch;
-            }
-            bus.unit.fetch_line = next;
-            line_va = (rip >> 6) + 1;
-        }
-        bus.cost = 0;
-        bus.rip = rip;
-        let flow = match execute(regs, &mut bus, op) {
-            Ok(flow) => flow,
-            Err(stall) => return Exit::Stalled(stall),
-        };
-        if retire {
-            bus.log.core(clock, bus.unit.id, Trace::Retire { rip });
-        }
-        bus.unit.retire(bus.cost + op.cost());
-        match flow {
-            Flow::Next | Flow::Repeat => {}
-            Flow::Taken => {
-                if skip && regs.rip <= rip && op.is_jump() && scratch.spin.is_due() {
-                    return Exit::Back;
-                }
-            }
-            flow => return Exit::Flow(flow, rip),
-        }
-        if bus.unit.clock >= bus.horizon || bus.unit.attention || regs.rflags & flags::TF != 0 {
-            return Exit::Look;
-        }
+    let pause = Cycle(0);
+    let mut bus =
+        CoreBus { unit, ram, queue, spec, log, map, cost: 0, rip: 0, horizon, pause, plain };
+    if !bus.may_go_on() {
+        return Exit::Look;
     }
+    let mut rest = Ok(Flow::Next);
+    let exit = 'out: loop {
+        let Some(position) = fetcher.seek(regs.rip, &scratch.pages, bus.unit) else {
+            break Exit::Fetch;
+        };
+        // Straight code within a line.
+        for op in fetcher.ops.from(position) {
+            let rip = regs.rip;
+            (bus.cost, bus.rip) = (0, rip);
+            let mut brief = fast::execute(regs, &mut bus, op, &mut rest);
+            if brief == Brief::Rest {
+                brief = match rest {
+                    Ok(Flow::Next) => Brief::Next,
+                    Ok(Flow::Taken | Flow::Repeat) => Brief::Taken,
+                    Ok(_) => Brief::Rest,
+                    Err(stall) => break 'out Exit::Stalled(stall),
+                };
+            }
+            bus.unit.clock.0 += u64::from(bus.cost + op.cost());
+            bus.unit.instructions += 1;
+            match brief {
+                Brief::Next => {}
+                Brief::Taken => {
+                    let back = *skip && regs.rip <= rip && op.is_jump();
+                    if back && scratch.spin.is_due() {
+                        break 'out Exit::Back;
+                    }
+                }
+                Brief::Rest => {
+                    if let Ok(flow) = rest {
+                        break 'out Exit::Flow(flow, rip);
+                    }
+                }
+            }
+            if bus.unit.clock >= bus.pause && !bus.may_go_on() {
+                break 'out Exit::Look;
+            }
+            if brief != Brief::Next || op.place & place::SMOOTH == 0 {
+                break;
+            }
+        }
+    };
+    scratch.page = fetcher.page;
+    exit
 }
 
 impl Unit {
@@ -281,8 +330,22 @@ impl Unit {
 }
 
 impl Core {
+    /// True if there is something to be done at the next boundary that `straight` does not look
+    /// for: an instruction that was begun completes, an interrupt shadow or a single step ends,
+    /// perturbation draws, or the observer sees every instruction.
+    fn goes_alone(&self, parts: &Parts<'_>) -> bool {
+        let unit = &self.unit;
+        let shadow = unit.shadow.active && unit.shadow.at == unit.instructions;
+        unit.restarting
+            || unit.announced
+            || shadow && unit.attention
+            || self.regs.rflags & flags::TF != 0
+            || parts.spec.perturb.at_boundaries()
+            || parts.log.wants_retire()
+    }
+
     /// Executes one instruction that `straight` left: one whose code has to be brought first, one
-    /// that crosses a line, one that devices watch, or one under the trap flag.
+    /// that devices watch, or one that [`Core::goes_alone`].
     fn single(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
         let rip = self.regs.rip;
         let op = match fetch(self, scratch, parts) {
@@ -369,7 +432,7 @@ impl Core {
     /// Everything but falling through and jumping within a ring.
     fn follow(&mut self, flow: Flow, rip: u64, parts: &mut Parts<'_>) {
         match flow {
-            Flow::Next | Flow::Repeat | Flow::Taken => {}
+            Flow::Next | Flow::Repeat | Flow::Taken | Flow::Flags => {}
             Flow::Ring => {
                 if parts.log.wants_control() {
                     self.report_mode_change(parts);

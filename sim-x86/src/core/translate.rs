@@ -62,22 +62,43 @@ pub fn is_canonical(addr: u64) -> bool {
     ((addr as i64) << 16 >> 16) as u64 == addr
 }
 
-/// Where in RAM lies what nearly every access goes to; `None` if it takes a closer look. HOT: two
-/// or three subtractions and comparisons.
-#[inline(always)]
-#[must_use]
-pub fn plain_ram(map: Translation, addr: u64, user: bool) -> Option<PhysAddr> {
-    let within = |base: u64, bytes: u64| {
-        let offset = addr.wrapping_sub(base);
-        (offset < bytes).then_some(offset)
-    };
-    let kernel = || within(KERNEL, KERNEL_BYTES).or_else(|| within(DIRECT_MAP, DEVICE_BASE));
-    let at = match map {
-        Translation::Kernel if user => None,
-        Translation::Kernel => kernel(),
-        Translation::Identity => within(0, DEVICE_BASE),
-    };
-    at.map(PhysAddr)
+/// Linear addresses of what nearly every access goes to: up to two ranges of RAM, both from physical
+/// address 0 on. Whatever is in neither takes a closer look.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainRam {
+    /// Base and length.
+    first: (u64, u64),
+    second: (u64, u64),
+}
+
+impl PlainRam {
+    /// No address at all.
+    pub const NOTHING: PlainRam = PlainRam { first: (0, 0), second: (0, 0) };
+
+    /// What ring 3 (`user`) or ring 0 reaches under `map`.
+    #[inline]
+    #[must_use]
+    pub fn of(map: Translation, user: bool) -> Self {
+        match map {
+            Translation::Kernel if user => PlainRam::NOTHING,
+            Translation::Kernel => {
+                PlainRam { first: (DIRECT_MAP, DEVICE_BASE), second: (KERNEL, KERNEL_BYTES) }
+            }
+            Translation::Identity => PlainRam { first: (0, DEVICE_BASE), second: (0, 0) },
+        }
+    }
+
+    /// Where `addr` lies in RAM, if it is plain. HOT: two subtractions and comparisons.
+    #[inline(always)]
+    #[must_use]
+    pub fn find(&self, addr: u64) -> Option<PhysAddr> {
+        let first = addr.wrapping_sub(self.first.0);
+        if first < self.first.1 {
+            return Some(PhysAddr(first));
+        }
+        let second = addr.wrapping_sub(self.second.0);
+        (second < self.second.1).then_some(PhysAddr(second))
+    }
 }
 
 /// Translates `addr` for an access from ring 3 (`user`) or ring 0.
@@ -91,7 +112,7 @@ pub fn translate(
     user: bool,
     purpose: Purpose,
 ) -> Result<Target, Exception> {
-    match plain_ram(map, addr, user) {
+    match PlainRam::of(map, user).find(addr) {
         Some(addr) => Ok(Target::Ram(addr)),
         None => match map {
             Translation::Kernel => kernel(addr, user, purpose),

@@ -31,28 +31,60 @@ macro_rules! fast_path {
             }
         }
 
-        /// Executes one instruction.
-        ///
-        /// # Errors
-        /// As [`super::execute`].
+        /// Executes one instruction. What came of it is in `rest` if the answer is
+        /// [`Brief::Rest`].
         #[inline(always)]
         pub(crate) fn execute<B: Bus>(
             regs: &mut Registers,
             bus: &mut B,
             op: &Op,
-        ) -> Result<Flow, Stall> {
+            rest: &mut Result<Flow, Stall>,
+        ) -> Brief {
             match op.fast {
-                Fast::General => return super::execute_general(regs, bus, op),
+                Fast::General => {
+                    *rest = super::execute_general(regs, bus, op);
+                    Brief::Rest
+                }
                 $(Fast::$name => {
                     let ($regs, $bus) = (&mut *regs, &mut *bus);
                     let $op = &Op { form: Form::$form, size: Size::$size, ..*op };
-                    $body
+                    #[allow(unreachable_code, reason = "branches return what came of them")]
+                    let mut row = || -> Result<Flow, Stall> {
+                        $body;
+                        $regs.rip = $op.next_rip($regs);
+                        Ok(Flow::Next)
+                    };
+                    Brief::of(row(), rest)
                 })*
             }
-            regs.rip = op.next_rip(regs);
-            Ok(Flow::Next)
         }
     };
+}
+
+/// How an instruction ended, in a form that stays in a register of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Brief {
+    /// [`Flow::Next`].
+    Next,
+    /// [`Flow::Taken`].
+    Taken,
+    /// What stands elsewhere.
+    Rest,
+}
+
+impl Brief {
+    #[inline(always)]
+    fn of(result: Result<Flow, Stall>, rest: &mut Result<Flow, Stall>) -> Brief {
+        match result {
+            Ok(Flow::Next) => Brief::Next,
+            Ok(Flow::Taken) => Brief::Taken,
+            other => {
+                *rest = other;
+                Brief::Rest
+            }
+        }
+    }
 }
 
 /// A binary operation of [`alu`].
@@ -84,7 +116,14 @@ fast_path! {
     MovRegMem4: Mov RegMem B4 |regs, bus, op| mov::mov(regs, bus, op)?;
     MovMemReg8: Mov MemReg B8 |regs, bus, op| mov::mov(regs, bus, op)?;
     MovMemReg4: Mov MemReg B4 |regs, bus, op| mov::mov(regs, bus, op)?;
+    MovMemReg1: Mov MemReg B1 |regs, bus, op| mov::mov(regs, bus, op)?;
+    MovMemImm8: Mov MemImm B8 |regs, bus, op| mov::mov(regs, bus, op)?;
     MovMemImm4: Mov MemImm B4 |regs, bus, op| mov::mov(regs, bus, op)?;
+    MovMemImm1: Mov MemImm B1 |regs, bus, op| mov::mov(regs, bus, op)?;
+    CmovRegReg8: Cmov RegReg B8 |regs, bus, op| mov::cmov(regs, bus, op)?;
+    CmovRegReg4: Cmov RegReg B4 |regs, bus, op| mov::cmov(regs, bus, op)?;
+    CmovRegMem8: Cmov RegMem B8 |regs, bus, op| mov::cmov(regs, bus, op)?;
+    SetccReg1: Setcc Reg B1 |regs, bus, op| mov::setcc(regs, bus, op)?;
     Lea8: Lea RegMem B8 |regs, _bus, op| operand::write_reg(regs, op.dst, op.size, op.offset(regs));
     Lea4: Lea RegMem B4 |regs, _bus, op| operand::write_reg(regs, op.dst, op.size, op.offset(regs));
     Movzx8Reg4: Movzx8 RegReg B4 |regs, bus, op| mov::movzx(regs, bus, op, Size::B1)?;
@@ -96,6 +135,11 @@ fast_path! {
     AddRegReg4: Add RegReg B4 |regs, bus, op| alu!(regs bus op add B4);
     AddRegImm8: Add RegImm B8 |regs, bus, op| alu!(regs bus op add B8);
     AddRegImm4: Add RegImm B4 |regs, bus, op| alu!(regs bus op add B4);
+    AddRegMem8: Add RegMem B8 |regs, bus, op| alu!(regs bus op add B8);
+    AddMemImm4: Add MemImm B4 |regs, bus, op| alu!(regs bus op add B4);
+    SubMemImm4: Sub MemImm B4 |regs, bus, op| alu!(regs bus op sub B4);
+    SubRegMem8: Sub RegMem B8 |regs, bus, op| alu!(regs bus op sub B8);
+    OrRegMem4: Or RegMem B4 |regs, bus, op| alu!(regs bus op a | b B4);
     SubRegReg8: Sub RegReg B8 |regs, bus, op| alu!(regs bus op sub B8);
     SubRegReg4: Sub RegReg B4 |regs, bus, op| alu!(regs bus op sub B4);
     SubRegImm8: Sub RegImm B8 |regs, bus, op| alu!(regs bus op sub B8);
@@ -115,6 +159,8 @@ fast_path! {
     TestRegReg8: Test RegReg B8 |regs, bus, op| compare!(regs bus op and B8);
     TestRegReg4: Test RegReg B4 |regs, bus, op| compare!(regs bus op and B4);
     TestRegReg1: Test RegReg B1 |regs, bus, op| compare!(regs bus op and B1);
+    CmpRegMem4: Cmp RegMem B4 |regs, bus, op| compare!(regs bus op sub B4);
+    CmpMemReg4: Cmp MemReg B4 |regs, bus, op| compare!(regs bus op sub B4);
     CmpMemReg8: Cmp MemReg B8 |regs, bus, op| compare!(regs bus op sub B8);
     CmpRegMem8: Cmp RegMem B8 |regs, bus, op| compare!(regs bus op sub B8);
     CmpMemImm4: Cmp MemImm B4 |regs, bus, op| compare!(regs bus op sub B4);
@@ -128,6 +174,14 @@ fast_path! {
     IncReg4: Inc Reg B4 |regs, bus, op| {
         let old = regs.rflags;
         op.modify(regs, bus, |a| alu::inc(a, old, Size::B4))?;
+    };
+    IncMem4: Inc Mem B4 |regs, bus, op| {
+        let old = regs.rflags;
+        op.modify(regs, bus, |a| alu::inc(a, old, Size::B4))?;
+    };
+    DecMem4: Dec Mem B4 |regs, bus, op| {
+        let old = regs.rflags;
+        op.modify(regs, bus, |a| alu::dec(a, old, Size::B4))?;
     };
     DecReg8: Dec Reg B8 |regs, bus, op| {
         let old = regs.rflags;
@@ -150,11 +204,16 @@ fast_path! {
         alu::binary(regs, bus, op, |a, n| shift::shr(a, n, old, Size::B4))?;
     };
     PushReg8: Push Reg B8 |regs, bus, op| stack::push(regs, bus, op)?;
+    PushImm8: PushImm Imm B8 |regs, bus, op| stack::push_value(regs, bus, op.size, op.imm)?;
+    Leave: Leave None B8 |regs, bus, op| stack::leave(regs, bus)?;
     PopReg8: Pop Reg B8 |regs, bus, op| stack::pop(regs, bus, op)?;
-    Nop: Nop None B8 |_regs, _bus, _op| ();
-    Pause: Pause None B8 |_regs, _bus, _op| ();
+    Nop: Nop None B8 |regs, _bus, op| ();
+    Pause: Pause None B8 |regs, _bus, op| ();
     Jcc: Jcc Imm B8 |regs, bus, op| return branch::jcc(regs, bus, op);
     Jmp: Jmp Imm B8 |regs, _bus, op| return branch::jmp(regs, op);
     Call: Call Imm B8 |regs, bus, op| return branch::call(regs, bus, op);
+    CallMem: CallIndirect Mem B8 |regs, bus, op| return branch::call_indirect(regs, bus, op);
+    CallReg: CallIndirect Reg B8 |regs, bus, op| return branch::call_indirect(regs, bus, op);
+    JmpReg: JmpIndirect Reg B8 |regs, bus, op| return branch::jmp_indirect(regs, bus, op);
     Ret: Ret None B8 |regs, bus, op| return branch::ret(regs, bus, op);
 }

@@ -92,6 +92,7 @@ impl FlatBus {
                     Flow::Next
                     | Flow::Taken
                     | Flow::Ring
+                    | Flow::Flags
                     | Flow::Repeat
                     | Flow::Shadow { .. }
                     | Flow::Iret,

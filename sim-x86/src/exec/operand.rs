@@ -51,17 +51,23 @@ pub(crate) fn set_status(regs: &mut Registers, status: u64) {
     regs.rflags = regs.rflags & !flags::STATUS | status;
 }
 
+/// Where the operand begins in its register: bit 8 for AH, CH, DH and BH.
+#[inline(always)]
+fn low_bit(id: u8, size: Size) -> u8 {
+    if size == Size::B1 { (id & reg::HIGH_BYTE) >> 1 } else { 0 }
+}
+
 /// A register operand, zero-extended.
 #[inline(always)]
 pub(crate) fn read_reg(regs: &Registers, id: u8, size: Size) -> u64 {
-    let shift = (id & reg::HIGH_BYTE) >> 1;
+    let shift = low_bit(id, size);
     (regs.gpr[usize::from(id & 15)] >> shift) & mask(size)
 }
 
 /// Writes a register: 32 bits clear the upper half, 8 and 16 keep the rest.
 #[inline(always)]
 pub(crate) fn write_reg(regs: &mut Registers, id: u8, size: Size, value: u64) {
-    let shift = (id & reg::HIGH_BYTE) >> 1;
+    let shift = low_bit(id, size);
     let written = if size >= Size::B4 { u64::MAX } else { mask(size) << shift };
     let slot = &mut regs.gpr[usize::from(id & 15)];
     *slot = *slot & !written | (value & mask(size)) << shift;
@@ -92,10 +98,11 @@ impl Op {
         let base = match self.base {
             n if n < 16 => regs.gpr[usize::from(n & 15)],
             reg::RIP => self.next_rip(regs),
+            reg::ABSOLUTE => return self.imm,
             _ => 0,
         };
         let index = if self.index < 16 { regs.gpr[usize::from(self.index & 15)] } else { 0 };
-        self.cut(base.wrapping_add(index << self.scale).wrapping_add(self.disp as u64))
+        self.cut(base.wrapping_add(index << self.scale).wrapping_add(i64::from(self.disp) as u64))
     }
 
     /// An effective address in the instruction's address size.

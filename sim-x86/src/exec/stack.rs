@@ -1,7 +1,7 @@
 //! HOT: PUSH, POP and their relatives. RSP moves only after the memory access has succeeded.
 
 use super::operand::{as_stack_fault, read_reg, rsp, write_gpr, write_reg};
-use super::{Access, Bus, Size, Stall, segment};
+use super::{Access, Bus, Flow, Size, Stall, segment};
 use crate::core::regs::{Registers, flags, gpr};
 use crate::ids::LINE_BYTES;
 use crate::op::{Form, Op, flag};
@@ -97,7 +97,7 @@ pub(super) fn may_do_io(regs: &Registers) -> bool {
 }
 
 /// POPF: clears RF; a 16-bit one leaves the upper half alone.
-pub(super) fn popf<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<()> {
+pub(super) fn popf<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access<Flow> {
     let image = peek_value(regs, bus, op.size, 0)?;
     let mut writable = writable_flags(regs) | flags::RF;
     if op.size == Size::B2 {
@@ -105,7 +105,8 @@ pub(super) fn popf<B: Bus>(regs: &mut Registers, bus: &mut B, op: &Op) -> Access
     }
     regs.rflags = regs.rflags & !writable | image & writable & !flags::RF;
     drop_bytes(regs, op.size as u64);
-    Ok(())
+    regs.rip = op.next_rip(regs);
+    Ok(Flow::Flags)
 }
 
 /// LEAVE: RSP = RBP, then POP RBP.

@@ -1,7 +1,7 @@
 //! Records on their way to the observer, and the pages whose writes somebody wants to know of.
 
 use crate::core::code::CodeCache;
-use crate::ids::{CoreId, DeviceId, PhysAddr};
+use crate::ids::{CoreId, DeviceId, LineAddr, PhysAddr};
 use crate::tile::Tracker;
 use crate::trace::{Actor, Observer, Record, Trace, TraceMask};
 use bitvec::vec::BitVec;
@@ -29,6 +29,26 @@ impl PageSet {
         let frame = addr.0 >> 12;
         let word = self.0.as_raw_slice().get((frame >> 6) as usize);
         word.is_some_and(|word| word >> (frame & 63) & 1 != 0)
+    }
+}
+
+/// Words of a [`LineFilter`].
+const FILTER_WORDS: usize = 1024;
+
+/// A set of cache lines by the low bits of their addresses: it may hold more than was added, never
+/// less, and takes 8 KB.
+#[derive(Clone, Debug)]
+struct LineFilter(Box<[u64; FILTER_WORDS]>);
+
+impl LineFilter {
+    /// Adds those lines of the frame of `addr` whose bits are set.
+    fn add(&mut self, addr: PhysAddr, lines: u64) {
+        self.0[(addr.0 >> 12) as usize % FILTER_WORDS] |= lines;
+    }
+
+    #[inline(always)]
+    fn may_hold(&self, addr: PhysAddr) -> bool {
+        self.0[(addr.0 >> 12) as usize % FILTER_WORDS] >> (addr.line().0 & 63) & 1 != 0
     }
 }
 
@@ -71,8 +91,8 @@ pub struct TraceLog {
     watched: Ranges,
     /// Words whose writes stop the run.
     stops: Ranges,
-    /// Frames with watched words, stop words or decoded code.
-    filter: PageSet,
+    /// Lines with watched words or stop words, and all lines of frames with decoded code.
+    filter: LineFilter,
     /// Frames with decoded code.
     code: PageSet,
     /// Writes that may have hit decoded code.
@@ -92,7 +112,7 @@ impl TraceLog {
             records: Vec::new(),
             watched: Ranges::default(),
             stops: Ranges::default(),
-            filter: PageSet::default(),
+            filter: LineFilter(Box::new([0; FILTER_WORDS])),
             code: PageSet::default(),
             code_writes: Vec::new(),
             user: vec![false; cores as usize],
@@ -120,24 +140,24 @@ impl TraceLog {
     }
 
     fn add_to_filter(&mut self, addr: PhysAddr, len: u64) {
-        for frame in addr.0 >> 12..=(addr.0 + len - 1) >> 12 {
-            self.filter.add(PhysAddr(frame << 12));
+        for line in addr.line().0..=PhysAddr(addr.0 + len - 1).line().0 {
+            self.filter.add(LineAddr(line).base(), 1 << (line & 63));
         }
     }
 
     /// Instructions of the page at `addr` (and of those that run over into the next) are decoded.
     pub fn watch_code(&mut self, addr: PhysAddr) {
         for addr in [addr, PhysAddr(addr.0 + 4096)] {
-            self.filter.add(addr);
+            self.filter.add(addr, u64::MAX);
             self.code.add(addr);
         }
     }
 
-    /// True if a write to the page of `addr` may interest anybody. HOT: two loads and a test.
-    #[inline]
+    /// True if a write to the line of `addr` may interest anybody. HOT.
+    #[inline(always)]
     #[must_use]
     pub fn watches(&self, addr: PhysAddr) -> bool {
-        self.filter.holds(addr)
+        self.filter.may_hold(addr)
     }
 
     /// True if the observer wants writes and watches this word.

@@ -548,7 +548,8 @@ impl Machine {
         let log = &mut self.derived.log;
         for (i, word) in write.bytes.chunks(8).enumerate() {
             let addr = PhysAddr(write.addr.0 + 8 * i as u64);
-            if !log.watches(addr) {
+            let last = PhysAddr(addr.0 + word.len() as u64 - 1);
+            if !log.watches(addr) && !log.watches(last) {
                 continue;
             }
             log.code_written(addr);

@@ -63,13 +63,25 @@ fn position(set: &[Way], line: LineAddr) -> Option<usize> {
 
 /// Empties way `at`; the rest of the set keeps its order.
 fn remove(set: &mut [Way], at: usize) {
-    set[at..].rotate_left(1);
+    for next in at + 1..set.len() {
+        set[next - 1] = set[next];
+    }
     *set.last_mut().expect("a set has ways") = 0;
+}
+
+/// Makes way `at` the most recent one. A loop: sets are too short for a general rotation.
+#[inline]
+fn to_front(set: &mut [Way], at: usize) {
+    let way = set[at];
+    for older in (0..at).rev() {
+        set[older + 1] = set[older];
+    }
+    set[0] = way;
 }
 
 /// Puts `line` first; returns what fell out.
 fn push(set: &mut [Way], line: LineAddr, state: LineState) -> Option<(LineAddr, LineState)> {
-    set.rotate_right(1);
+    to_front(set, set.len() - 1);
     let old = std::mem::replace(&mut set[0], pack(line, state));
     (old != 0).then(|| (line_of(old), LineState::from_bits(old)))
 }
@@ -106,7 +118,7 @@ impl Level1 {
     }
 
     /// The most recent way of the set of `line`.
-    #[inline]
+    #[inline(always)]
     fn recent(&self, line: LineAddr) -> Way {
         self.entries[(line.0 & self.mask) as usize * self.ways]
     }
@@ -117,7 +129,7 @@ impl Level1 {
         let set = self.set(line);
         match position(set, line) {
             Some(at) => {
-                set[..=at].rotate_right(1);
+                to_front(set, at);
                 LineState::from_bits(set[0])
             }
             None => LineState::Invalid,
@@ -200,7 +212,7 @@ impl Level2 {
             Some(0) => LineState::from_bits(self.set(line)[0]),
             Some(at) => {
                 let set = self.set_mut(line);
-                set[..=at].rotate_right(1);
+                to_front(set, at);
                 LineState::from_bits(set[0])
             }
             None => LineState::Invalid,
@@ -259,10 +271,26 @@ impl PrivateCaches {
         }
     }
 
-    /// Looks `line` up for a data read. HOT: the L1 hit is two loads and a comparison.
+    /// True if `line` is in the most recent way of its set of L1D: a read hits and changes nothing.
+    /// HOT: two loads and a comparison.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_recent(&self, line: LineAddr) -> bool {
+        self.l1d.recent(line) >> 2 == tag(line)
+    }
+
+    /// [`PrivateCaches::is_recent`] and writable. HOT.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_recently_owned(&self, line: LineAddr) -> bool {
+        let way = self.l1d.recent(line);
+        way == pack(line, LineState::Modified) || way == pack(line, LineState::Exclusive)
+    }
+
+    /// Looks `line` up for a data read.
     #[inline]
     pub fn read(&mut self, line: LineAddr) -> Level {
-        if self.l1d.recent(line) >> 2 == tag(line) { Level::L1 } else { self.read_older(line) }
+        if self.is_recent(line) { Level::L1 } else { self.read_older(line) }
     }
 
     #[inline(never)]
@@ -319,7 +347,7 @@ impl PrivateCaches {
     }
 
     /// Looks `line` up for a write: if it is writable it becomes Modified in L1D. HOT.
-    #[inline]
+    #[inline(always)]
     pub fn write(&mut self, line: LineAddr) -> bool {
         self.l1d.recent(line) == pack(line, LineState::Modified) || self.write_older(line)
     }

@@ -60,6 +60,26 @@ impl Ram {
         word.copy_from_slice(&new.to_le_bytes());
     }
 
+    /// Writes the low `len` ≤ 8 bytes of `value`, where something else lies; gives what lay there.
+    /// HOT: a store becomes visible.
+    #[inline(always)]
+    pub fn replace(&mut self, addr: PhysAddr, len: u64, value: u64) -> u64 {
+        let (page, at) = split(addr);
+        if let Some(word) = self.pages.own_chunk(page).and_then(|own| own.get_mut(at..at + 8)) {
+            let before = word_of(word);
+            let after = before & !mask(len) | value & mask(len);
+            if before != after {
+                word.copy_from_slice(&after.to_le_bytes());
+            }
+            return before & mask(len);
+        }
+        let before = self.read(addr, len);
+        if before != value & mask(len) {
+            self.write(addr, len, value);
+        }
+        before
+    }
+
     /// Reads any number of bytes; bytes outside RAM read as 0xff.
     pub fn read_bytes(&self, addr: PhysAddr, bytes: &mut [u8]) {
         for (i, byte) in bytes.iter_mut().enumerate() {

@@ -4,12 +4,12 @@
 //! sees the core's own buffered stores (forwarding); nobody else does.
 
 use crate::ids::PhysAddr;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sim_core::Cycle;
-use std::collections::VecDeque;
 
 /// A store that is not globally visible yet. It never crosses a line: the core splits it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BufferedStore {
     /// First byte.
     pub addr: PhysAddr,
@@ -34,10 +34,69 @@ pub enum Forward {
     Blocked,
 }
 
+/// Most entries that a store buffer may have.
+pub const MOST_STORES: u32 = 64;
+
+const SLOTS: usize = MOST_STORES as usize;
+
+/// A ring of stores: an index cut to its size needs no check. It starts again at its first slots
+/// whenever it is empty, which is often, so that few of them are ever touched.
+#[derive(Clone, Debug)]
+struct Ring {
+    slots: Box<[BufferedStore; SLOTS]>,
+    first: usize,
+    len: usize,
+}
+
+impl Ring {
+    fn new() -> Self {
+        Ring { slots: Box::new([BufferedStore::default(); SLOTS]), first: 0, len: 0 }
+    }
+
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &BufferedStore> {
+        (0..self.len).map(|n| &self.slots[(self.first + n) % SLOTS])
+    }
+
+    #[inline(always)]
+    fn front(&self) -> Option<&BufferedStore> {
+        (self.len > 0).then(|| &self.slots[self.first % SLOTS])
+    }
+
+    #[inline(always)]
+    fn push(&mut self, store: BufferedStore) {
+        self.slots[(self.first + self.len) % SLOTS] = store;
+        self.len += 1;
+    }
+
+    #[inline(always)]
+    fn drop_front(&mut self) {
+        self.len -= 1;
+        self.first = if self.len == 0 { 0 } else { (self.first + 1) % SLOTS };
+    }
+}
+
+impl Serialize for Ring {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Ring {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stores = Vec::<BufferedStore>::deserialize(deserializer)?;
+        if stores.len() > SLOTS {
+            return Err(D::Error::custom("too many buffered stores"));
+        }
+        let mut ring = Ring::new();
+        stores.into_iter().for_each(|store| ring.push(store));
+        Ok(ring)
+    }
+}
+
 /// First-in first-out buffer of stores.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoreBuffer {
-    stores: VecDeque<BufferedStore>,
+    stores: Ring,
     capacity: usize,
     /// Commit cycle of the last store that left: the next leaves at least one cycle later.
     last_commit: Cycle,
@@ -71,18 +130,19 @@ impl Places {
 impl PartialEq for StoreBuffer {
     fn eq(&self, other: &Self) -> bool {
         let state = |buffer: &Self| (buffer.capacity, buffer.last_commit, buffer.due);
-        state(self) == state(other) && self.stores == other.stores
+        state(self) == state(other)
+            && self.stores.len == other.stores.len
+            && self.iter().eq(other.iter())
     }
 }
 
 impl StoreBuffer {
-    /// An empty buffer of `capacity` entries.
+    /// An empty buffer of `capacity` entries, of which there are at most [`MOST_STORES`].
     #[must_use]
     pub fn new(capacity: u32) -> Self {
-        let capacity = capacity as usize;
         StoreBuffer {
-            stores: VecDeque::with_capacity(capacity),
-            capacity,
+            stores: Ring::new(),
+            capacity: capacity.min(MOST_STORES) as usize,
             last_commit: Cycle(0),
             due: Cycle::NEVER,
             places: Places(0),
@@ -93,14 +153,14 @@ impl StoreBuffer {
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.stores.is_empty()
+        self.stores.len == 0
     }
 
     /// Free entries.
     #[inline]
     #[must_use]
     pub fn room(&self) -> usize {
-        self.capacity - self.stores.len()
+        self.capacity - self.stores.len
     }
 
     /// Entries in all.
@@ -115,14 +175,14 @@ impl StoreBuffer {
     }
 
     /// Appends a store.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, store: BufferedStore) {
         debug_assert!(self.room() > 0, "the core asks for room first");
         self.places.0 |= Places::of(store.addr, u64::from(store.size));
-        if self.stores.is_empty() {
+        if self.stores.len == 0 {
             self.due = store.ready.max(self.last_commit + 1);
         }
-        self.stores.push_back(store);
+        self.stores.push(store);
     }
 
     /// Oldest store and the cycle at which it may commit.
@@ -139,6 +199,7 @@ impl StoreBuffer {
         self.due
     }
 
+    #[inline]
     fn settle_due(&mut self) {
         let due = |store: &BufferedStore| store.ready.max(self.last_commit + 1);
         self.due = self.stores.front().map_or(Cycle::NEVER, due);
@@ -153,7 +214,7 @@ impl StoreBuffer {
     /// Removes the oldest store, which became visible at `at`.
     #[inline]
     pub fn retire_head(&mut self, at: Cycle) {
-        self.stores.pop_front();
+        self.stores.drop_front();
         self.last_commit = at;
         self.settle_due();
         if self.due == Cycle::NEVER {
@@ -163,8 +224,8 @@ impl StoreBuffer {
 
     /// Moves everything `cycles` later: the buffer of a core whose loop was skipped for so long.
     pub fn shift(&mut self, cycles: u64) {
-        for store in &mut self.stores {
-            store.ready += cycles;
+        for n in 0..self.stores.len {
+            self.stores.slots[(self.stores.first + n) % SLOTS].ready += cycles;
         }
         self.last_commit += cycles;
         self.settle_due();
@@ -177,17 +238,19 @@ impl StoreBuffer {
         self.stores.iter().take(count).fold(self.last_commit, step)
     }
 
-    /// What a load of `size` bytes at `addr` sees. HOT.
+    /// True if surely no buffered store overlaps the `size` bytes at `addr`. HOT.
     #[inline(always)]
     #[must_use]
-    pub fn forward(&self, addr: PhysAddr, size: u64) -> Forward {
-        if self.places.0 & Places::of(addr, size) == 0 {
-            return Forward::None;
-        }
-        self.search(addr, size)
+    pub fn is_clear(&self, addr: PhysAddr, size: u64) -> bool {
+        self.places.0 & Places::of(addr, size) == 0
     }
 
-    #[inline(never)]
+    /// What a load of `size` bytes at `addr` sees.
+    #[must_use]
+    pub fn forward(&self, addr: PhysAddr, size: u64) -> Forward {
+        if self.is_clear(addr, size) { Forward::None } else { self.search(addr, size) }
+    }
+
     fn search(&self, addr: PhysAddr, size: u64) -> Forward {
         for store in self.stores.iter().rev() {
             let (first, last) = (store.addr.0, store.addr.0 + u64::from(store.size));

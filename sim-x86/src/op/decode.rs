@@ -67,6 +67,7 @@ fn plain(kind: Kind, instruction: &Instruction) -> Op {
         cost: 0,
         extra: 0,
         disp: 0,
+        place: 0,
         imm: 0,
     }
 }
@@ -204,11 +205,7 @@ fn memory(op: &mut Op, instruction: &Instruction) {
                 op.base = register_id(base);
                 op.index = register_id(index);
                 op.scale = instruction.memory_index_scale().trailing_zeros() as u8;
-                op.disp = instruction.memory_displacement64() as i64;
-                if op.base == reg::RIP {
-                    // iced gives the target; the op keeps the distance, to be true at any address.
-                    op.disp = op.disp.wrapping_sub(instruction.next_ip() as i64);
-                }
+                displacement(op, instruction);
             }
             kind if !is_memory(kind) => continue,
             _ => {}
@@ -220,6 +217,20 @@ fn memory(op: &mut Op, instruction: &Instruction) {
             (_, Register::RSP | Register::ESP | Register::RBP | Register::EBP) => flag::STACK,
             _ => 0,
         };
+    }
+}
+
+/// Displacements have 32 bits, but for those of the moves between the accumulator and a 64-bit
+/// address. Of a 32-bit address only the low 32 bits count.
+fn displacement(op: &mut Op, instruction: &Instruction) {
+    let mut disp = instruction.memory_displacement64();
+    if op.base == reg::RIP {
+        // iced gives the target; the op keeps the distance, to be true at any address.
+        disp = disp.wrapping_sub(instruction.next_ip());
+    }
+    op.disp = disp as i32;
+    if instruction.memory_displ_size() == 8 && i64::from(op.disp) as u64 != disp {
+        (op.base, op.imm) = (reg::ABSOLUTE, disp);
     }
 }
 
@@ -236,7 +247,7 @@ fn immediate(op: &mut Op, instruction: &Instruction) {
             OpKind::Register => {}
             kind if is_memory(kind) => {}
             // ENTER has two: the frame size in `imm`, the nesting level in `disp`.
-            OpKind::Immediate8_2nd => op.disp = instruction.immediate(n) as i64,
+            OpKind::Immediate8_2nd => op.disp = instruction.immediate(n) as i32,
             _ if op.kind == Kind::Enter || n == last || op.kind == Kind::Out => {
                 op.imm = instruction.immediate(n) & mask(op.size);
             }

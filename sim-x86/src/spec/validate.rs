@@ -3,6 +3,7 @@
 use super::{DISTANCES, MachineSpec, MemorySpec, StateLatency};
 use crate::dev::{Arrivals, Device, DeviceSpec, Latency};
 use crate::ids::{CoreId, DeviceId};
+use crate::mem::store_buffer::MOST_STORES;
 use crate::trace::Delivery;
 use std::fmt::{self, Display};
 
@@ -259,6 +260,9 @@ fn check_memory(memory: &MemorySpec, problems: &mut Problems) {
     for (value, field) in sizes {
         problems.at_least(value, 1, format_args!("memory.{field}"));
     }
+    let buffered = memory.store_buffer <= MOST_STORES;
+    let most = format!("must be at most {MOST_STORES}");
+    problems.require(buffered, "memory.store_buffer", &most);
     let ordered = memory.l1_hit <= memory.l2_hit;
     problems.require(ordered, "memory.l2_hit", "must not be less than memory.l1_hit");
     states(&memory.load, "memory.load", problems);
