@@ -1,10 +1,13 @@
-//! Snapshots: the machine as bytes.
+//! Snapshots: the machine as bytes, and their hash.
 //!
 //! A snapshot belongs to the build that made it: magic, format version and the machine's spec come
 //! first, and nothing is restored if they do not fit. What is derived is rebuilt.
 
 use crate::machine::{Derived, Machine, State};
 use crate::spec::MachineSpec;
+use sim_core::StateHash;
+use std::hash::Hasher;
+use std::io::{self, Write};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -33,7 +36,61 @@ pub enum SnapshotError {
     Write(#[source] bincode::error::EncodeError),
 }
 
+/// Hashes what is written to it, in words that do not depend on how it came in pieces.
+#[derive(Default)]
+struct HashWriter {
+    hash: StateHash,
+    /// The word begun, and its bytes so far.
+    word: [u8; 8],
+    filled: usize,
+}
+
+impl HashWriter {
+    fn finish(mut self) -> u64 {
+        self.hash.write(&self.word[..self.filled]);
+        self.hash.finish()
+    }
+}
+
+impl Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(self.word.len() - self.filled);
+        self.word[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
+        self.filled += taken;
+        if self.filled < self.word.len() {
+            return Ok(taken);
+        }
+        self.hash.write(&self.word);
+        let words = (bytes.len() - taken) / self.word.len() * self.word.len();
+        self.hash.write(&bytes[taken..taken + words]);
+        self.filled = 0;
+        Ok(taken + words)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Machine {
+    /// Hash of the whole state: what it is made of and what a run has changed. Equal machines have
+    /// equal hashes in one build; the layout of the state decides it.
+    ///
+    /// # Errors
+    /// If the state cannot be encoded.
+    pub fn state_hash(&self) -> Result<u64, SnapshotError> {
+        let mut writer = HashWriter::default();
+        self.encode(&mut writer)?;
+        Ok(writer.finish())
+    }
+
+    fn encode(&self, into: &mut impl Write) -> Result<(), SnapshotError> {
+        let body = (&*self.spec, &self.state);
+        let config = bincode::config::standard();
+        bincode::serde::encode_into_std_write(body, into, config).map_err(SnapshotError::Write)?;
+        Ok(())
+    }
+
     /// The machine as bytes.
     ///
     /// # Errors
@@ -41,10 +98,7 @@ impl Machine {
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());
-        let body = (&*self.spec, &self.state);
-        let config = bincode::config::standard();
-        bincode::serde::encode_into_std_write(body, &mut bytes, config)
-            .map_err(SnapshotError::Write)?;
+        self.encode(&mut bytes)?;
         Ok(bytes)
     }
 
