@@ -18,8 +18,11 @@ const PRIVATE: u64 = 0x1_0000;
 /// If the program does not assemble: a mistake in this file.
 #[must_use]
 pub fn machine(cores: u32, program: fn(&mut CodeAssembler) -> Result<(), IcedError>) -> Machine {
-    let mut spec = presets::westmere_ep();
+    let preset = presets::westmere_ep();
+    let sockets = cores.div_ceil(preset.topology.cores_per_package()).max(2);
+    let mut spec = preset.with_sockets(sockets);
     spec.cores = cores;
+    spec.x2apic = true;
     spec.translation = Translation::Identity;
     let mut assembler = CodeAssembler::new(64).expect("64-bit code");
     program(&mut assembler).expect("the program assembles");
