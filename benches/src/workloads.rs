@@ -63,6 +63,10 @@ pub fn all() -> Vec<Workload> {
         all.push(Workload::new(&name("executed"), lock(), EXECUTE, SAMPLE, 4_000_000));
         all.push(Workload::new(&name("skipped"), lock(), SKIP, SAMPLE, 20_000_000));
     }
+    let lock = || programs::machine(24, programs::long_held_lock);
+    let name = |how| format!("c: 24 cores at a lock held long, {how}");
+    all.push(Workload::new(&name("executed"), lock(), EXECUTE, SAMPLE, 4_000_000));
+    all.push(Workload::new(&name("skipped"), lock(), SKIP, SAMPLE, 100_000_000));
     // It first builds its list.
     let chase = programs::machine(1, programs::pointer_chase);
     all.push(Workload::new("d: pointer chase", chase, SKIP, 40_000_000, 1_000_000));

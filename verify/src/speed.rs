@@ -53,8 +53,6 @@ pub struct Comparison {
     pub trace_hash: u64,
     /// Instructions of each run.
     pub instructions: u64,
-    /// Those that the run with everything on executed; it computed the rest.
-    pub executed: u64,
     /// Runs that were compared with it.
     pub runs: usize,
     /// Those that came to another end.
@@ -78,7 +76,6 @@ pub fn compare(loaded: &Loaded, extent: Extent, seed: u64) -> Result<Comparison,
         end: machine.now(),
         trace_hash: machine.trace_hash(),
         instructions: machine.instructions(),
-        executed: machine.executed(),
         runs: others.len(),
         differences: others
             .iter()

@@ -114,8 +114,8 @@ fn scenario(loaded: &Loaded, until: Duration, snapshots: usize) -> Result<Compar
     let extent = Extent { nanoseconds: until.nanos(loaded.spec.clock), snapshots };
     let ran = speed::compare(loaded, extent, loaded.spec.seed)?;
     let what = format!(
-        "{} ways, trace hash {:016x} at cycle {}, {} of {} instructions executed",
-        ran.runs, ran.trace_hash, ran.end.0, ran.executed, ran.instructions
+        "{} ways, trace hash {:016x} at cycle {} after {} instructions",
+        ran.runs, ran.trace_hash, ran.end.0, ran.instructions
     );
     let differences = ran.differences.iter().map(|difference| {
         format!("{}: trace hash {:016x}, or another state", difference.how, difference.trace_hash)
