@@ -13,7 +13,7 @@ use thiserror::Error;
 
 const MAGIC: [u8; 8] = *b"latchup\0";
 /// Raised whenever the layout of the state changes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Why bytes are no snapshot.
 #[derive(Debug, Error)]
@@ -36,35 +36,33 @@ pub enum SnapshotError {
     Write(#[source] bincode::error::EncodeError),
 }
 
-/// Hashes what is written to it, in words that do not depend on how it came in pieces.
+/// Bytes that are hashed at once; whole words.
+const BLOCK: usize = 4096;
+
+/// Hashes what is written to it, the same however it comes in pieces.
 #[derive(Default)]
 struct HashWriter {
     hash: StateHash,
-    /// The word begun, and its bytes so far.
-    word: [u8; 8],
-    filled: usize,
+    /// What is still to be hashed.
+    block: Vec<u8>,
 }
 
 impl HashWriter {
     fn finish(mut self) -> u64 {
-        self.hash.write(&self.word[..self.filled]);
+        self.hash.write(&self.block);
         self.hash.finish()
     }
 }
 
 impl Write for HashWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(self.word.len() - self.filled);
-        self.word[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
-        self.filled += taken;
-        if self.filled < self.word.len() {
-            return Ok(taken);
+        let taken = bytes.len().min(BLOCK - self.block.len());
+        self.block.extend_from_slice(&bytes[..taken]);
+        if self.block.len() == BLOCK {
+            self.hash.write(&self.block);
+            self.block.clear();
         }
-        self.hash.write(&self.word);
-        let words = (bytes.len() - taken) / self.word.len() * self.word.len();
-        self.hash.write(&bytes[taken..taken + words]);
-        self.filled = 0;
-        Ok(taken + words)
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
