@@ -18,8 +18,11 @@ const PRIVATE: u64 = 0x1_0000;
 /// If the program does not assemble: a mistake in this file.
 #[must_use]
 pub fn machine(cores: u32, program: fn(&mut CodeAssembler) -> Result<(), IcedError>) -> Machine {
-    let mut spec = presets::westmere_ep();
+    let preset = presets::westmere_ep();
+    let sockets = cores.div_ceil(preset.topology.cores_per_package()).max(2);
+    let mut spec = preset.with_sockets(sockets);
     spec.cores = cores;
+    spec.x2apic = true;
     spec.translation = Translation::Identity;
     let mut assembler = CodeAssembler::new(64).expect("64-bit code");
     program(&mut assembler).expect("the program assembles");
@@ -62,11 +65,34 @@ pub fn integer_loop(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.jmp(outer)
 }
 
-/// Every core takes one 16-bit ticket lock, adds to a word under it, releases it, for ever.
+/// Every core takes one 16-bit ticket lock, adds to a word under it, releases it, for ever: as much
+/// contention as there can be, and hardly a cycle without the lock's line on its way.
 ///
 /// # Errors
 /// None: labels are placed once.
 pub fn ticket_lock(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    contention(a, |_| Ok(()))
+}
+
+/// The same with some 10,000 cycles of work under the lock, as under the Big Kernel Lock: the others
+/// wait for nearly all of the time.
+///
+/// # Errors
+/// None: labels are placed once.
+pub fn long_held_lock(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    contention(a, |a| {
+        let mut work = a.create_label();
+        a.mov(ecx, 3_300)?;
+        a.set_label(&mut work)?;
+        a.dec(ecx)?;
+        a.jnz(work)
+    })
+}
+
+fn contention(
+    a: &mut CodeAssembler,
+    work: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+) -> Result<(), IcedError> {
     let (mut again, mut spin, mut locked) = (a.create_label(), a.create_label(), a.create_label());
     a.mov(rbx, DATA)?;
     a.set_label(&mut again)?;
@@ -82,6 +108,7 @@ pub fn ticket_lock(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.jmp(spin)?;
     a.set_label(&mut locked)?;
     a.inc(qword_ptr(rbx + 64))?;
+    work(a)?;
     a.inc(word_ptr(rbx))?;
     a.jmp(again)
 }

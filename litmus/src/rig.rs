@@ -259,10 +259,23 @@ impl<'a> Rig<'a> {
     }
 
     fn run_machine(&self, number: u64, perturbation: Perturbation) -> Result<Machine, RunError> {
+        self.run_at(Speed::default(), number, perturbation)
+    }
+
+    /// Runs the test once with these speed-ups: the machine as it ends.
+    ///
+    /// # Errors
+    /// If the threads do not end.
+    pub fn run_at(
+        &self,
+        speed: Speed,
+        number: u64,
+        perturbation: Perturbation,
+    ) -> Result<Machine, RunError> {
         let mut machine = self.machine.clone();
         machine.perturb(perturbation);
         self.start_threads(&mut machine);
-        finish(&mut machine, number)?;
+        finish_at(&mut machine, number, speed)?;
         Ok(machine)
     }
 
@@ -287,8 +300,12 @@ impl<'a> Rig<'a> {
 
 /// Runs until nothing happens any more.
 fn finish(machine: &mut Machine, number: u64) -> Result<(), RunError> {
+    finish_at(machine, number, Speed::default())
+}
+
+fn finish_at(machine: &mut Machine, number: u64, speed: Speed) -> Result<(), RunError> {
     let until = machine.now() + LIMIT;
-    match machine.run(until, Speed::default(), &mut ()) {
+    match machine.run(until, speed, &mut ()) {
         Stop::Idle => Ok(()),
         stop => Err(RunError::Endless { number, stop }),
     }

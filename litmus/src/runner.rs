@@ -7,6 +7,7 @@ pub use crate::rig::RunError;
 use crate::timing::{BLOCK, arrangement, perturbation};
 use rayon::prelude::*;
 use serde::Serialize;
+use sim_x86::Speed;
 use std::collections::BTreeMap;
 
 /// How a state was seen.
@@ -75,6 +76,33 @@ fn sum(
 pub fn run_one(test: &Test, seed: u64, number: u64) -> Result<State, RunError> {
     let arrangement = arrangement(test, seed, number);
     Rig::new(test, &arrangement)?.run_checked(number, perturbation(seed, number))
+}
+
+/// Runs `test` under the timings of the first `tries` tries with each speed-up on and off; names the
+/// tries and settings whose traces or ends differ. There is none, or a speed-up is wrong.
+///
+/// # Errors
+/// The first try that could not be run to its end.
+pub fn speed_differences(
+    test: &Test,
+    seed: u64,
+    tries: u64,
+) -> Result<Vec<(u64, &'static str)>, RunError> {
+    let mut differences = Vec::new();
+    // One try of each arrangement: a block shares it.
+    for number in (0..tries).map(|block| block * BLOCK + block % BLOCK) {
+        let arrangement = arrangement(test, seed, number);
+        let rig = Rig::new(test, &arrangement)?;
+        let run = |speed| rig.run_at(speed, number, perturbation(seed, number));
+        let reference = run(Speed::default())?;
+        for (name, speed) in Speed::variants() {
+            let other = run(speed)?;
+            if other.trace_hash() != reference.trace_hash() || other != reference {
+                differences.push((number, name));
+            }
+        }
+    }
+    Ok(differences)
 }
 
 fn run_block(test: &Test, seed: u64, block: u64, tries: u64) -> Result<Observations, RunError> {

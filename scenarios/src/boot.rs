@@ -11,6 +11,8 @@ use sim_x86::ids::PhysAddr;
 const BOOT_MAGIC: u64 = 0x3150_5548_4354_414c;
 /// Version of the protocol.
 const BOOT_VERSION: u32 = 1;
+/// CPUs that the guest's per-CPU tables have room for.
+pub(crate) const MAX_CPUS: u32 = 256;
 /// Bytes of `struct boot_params`.
 const PARAMS_BYTES: usize = 248;
 /// Offset of `epoch_tsc` in it.
@@ -268,6 +270,14 @@ mod tests {
         assert_eq!(PARAMS_BYTES, guest_size("boot_params"));
         let epoch = Guest::shipped().debug.offset("boot_params", "epoch_tsc");
         assert_eq!(epoch, Some(EPOCH_OFFSET));
+    }
+
+    #[test]
+    fn the_guest_has_room_for_as_many_cpus_as_are_allowed() {
+        let debug = &Guest::shipped().debug;
+        let areas = debug.variable("per_cpu_area").expect("an array of per-CPU areas");
+        let (_, count) = debug.array(areas.ty).expect("an array");
+        assert_eq!(count, u64::from(MAX_CPUS));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub fn plan<'s>(scenario: &'s Scenario, tree: &Node, diags: &mut Diagnostics) ->
     };
     plan.add_devices(diags);
     plan.add_tasks(diags);
-    machine::validate(&plan.spec, tree, diags);
+    machine::validate(&plan.spec, scenario.image.is_none(), tree, diags);
     plan.check_image(diags);
     plan.check_kernel(diags);
     plan.check_verdict(diags);

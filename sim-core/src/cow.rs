@@ -202,10 +202,14 @@ impl<T: Copy + Default, const N: usize> fmt::Debug for CowArray<T, N> {
     }
 }
 
-impl<T: Copy + Default + Serialize, const N: usize> Serialize for CowArray<T, N> {
+impl<T: Copy + Default + PartialEq + Serialize, const N: usize> Serialize for CowArray<T, N> {
+    /// Chunks full of defaults are left out, written or not: equal arrays serialise alike.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let chunks: Vec<(usize, &[T])> =
-            self.written().map(|index| (index, self.chunk(index).as_slice())).collect();
+        let chunks: Vec<(usize, &[T])> = self
+            .written()
+            .map(|index| (index, self.chunk(index).as_slice()))
+            .filter(|(_, chunk)| *chunk != self.zero.as_slice())
+            .collect();
         (self.len, chunks).serialize(serializer)
     }
 }

@@ -70,7 +70,7 @@ struct Linked<E> {
 #[derive(Clone, Debug)]
 struct Wheel<E> {
     /// First entry of each slot.
-    heads: Vec<u32>,
+    heads: Box<[u32; SLOTS]>,
     /// A bit for each slot that is not empty, and one for each word of these that is not zero.
     bits: [u64; WORDS],
     words: [u64; WORDS / 64],
@@ -86,7 +86,7 @@ struct Wheel<E> {
 impl<E: Copy> Wheel<E> {
     fn new() -> Self {
         Wheel {
-            heads: vec![NONE; SLOTS],
+            heads: Box::new([NONE; SLOTS]),
             bits: [0; WORDS],
             words: [0; WORDS / 64],
             entries: Vec::new(),
@@ -168,6 +168,34 @@ impl<E: Copy> Wheel<E> {
         None
     }
 
+    /// The wheel turns to `at` and gives its entry, if it has just one, which is the usual case.
+    /// Nothing lies before it, and there are no current entries.
+    #[inline]
+    fn take_alone(&mut self, at: Cycle) -> Option<Entry<E>> {
+        let slot = at.0 as usize % SLOTS;
+        let index = self.heads[slot];
+        let Linked { entry, next } = *self.entries.get(index as usize)?;
+        if next != NONE {
+            return None;
+        }
+        self.base = at;
+        self.heads[slot] = NONE;
+        self.entries[index as usize].next = self.free;
+        self.free = index;
+        self.len -= 1;
+        self.clear(slot);
+        Some(entry)
+    }
+
+    /// The slot is empty.
+    #[inline]
+    fn clear(&mut self, slot: usize) {
+        self.bits[slot / 64] &= !(1 << (slot % 64));
+        if self.bits[slot / 64] == 0 {
+            self.words[slot / 4096] &= !(1 << (slot / 64 % 64));
+        }
+    }
+
     /// The wheel turns to `at`, whose entries become the current ones. Nothing lies before it.
     #[inline]
     fn turn_to(&mut self, at: Cycle) {
@@ -187,10 +215,7 @@ impl<E: Copy> Wheel<E> {
         if self.current.len() > 1 {
             self.current.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.order));
         }
-        self.bits[slot / 64] &= !(1 << (slot % 64));
-        if self.bits[slot / 64] == 0 {
-            self.words[slot / 4096] &= !(1 << (slot / 64 % 64));
-        }
+        self.clear(slot);
     }
 
     fn iter(&self) -> impl Iterator<Item = Entry<E>> + '_ {
@@ -264,26 +289,36 @@ impl<E: Copy> EventQueue<E> {
     /// Takes the earliest event.
     #[inline]
     pub fn pop(&mut self) -> Option<(Cycle, E)> {
+        let entry = self.take_first()?;
+        let far = self.far.peek().map_or(Cycle::NEVER, |entry| entry.at);
+        self.horizon = self.near.first_at().min(far);
+        Some((entry.at, entry.event))
+    }
+
+    #[inline]
+    fn take_first(&mut self) -> Option<Entry<E>> {
         if self.is_empty() {
             return None;
         }
         if self.near.current.is_empty() {
             // An event from before the last one (a late one) leaves the wheel where it is.
-            self.near.turn_to(self.horizon.max(self.near.base));
+            let at = self.horizon.max(self.near.base);
+            let near_first = self.far.peek().is_none_or(|far| far.at > at);
+            if near_first && let Some(entry) = self.near.take_alone(at) {
+                return Some(entry);
+            }
+            self.near.turn_to(at);
         }
         let near_first = match (self.near.current.last(), self.far.peek()) {
             (near, None) => near.is_some(),
             (near, Some(far)) => near.is_some_and(|near| near.key() < far.key()),
         };
-        let entry = if near_first {
+        if near_first {
             self.near.len -= 1;
             self.near.current.pop()
         } else {
             self.far.pop()
-        }?;
-        let far = self.far.peek().map_or(Cycle::NEVER, |entry| entry.at);
-        self.horizon = self.near.first_at().min(far);
-        Some((entry.at, entry.event))
+        }
     }
 
     /// Number of pending events.

@@ -86,6 +86,31 @@ pub struct Shadow {
     pub nmi_too: bool,
 }
 
+/// See [`Unit::activity`]. It decides what is skipped, never what happens, and it counts stores near
+/// code that was decoded, which a snapshot does not know: so it is no part of a machine's state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Activity(u64);
+
+impl Activity {
+    /// True if nothing was counted in between.
+    pub(crate) fn is_still(self, earlier: Activity) -> bool {
+        self.0 == earlier.0
+    }
+}
+
+impl std::ops::AddAssign<u64> for Activity {
+    #[inline]
+    fn add_assign(&mut self, count: u64) {
+        self.0 = self.0.wrapping_add(count);
+    }
+}
+
+impl PartialEq for Activity {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// A CPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Core {
@@ -154,7 +179,8 @@ pub struct Unit {
     /// Added to the core clock by RDTSC.
     pub tsc_offset: u64,
     /// Counts everything that a repeating loop must not do; see [`spin`].
-    pub activity: u64,
+    #[serde(skip)]
+    pub activity: Activity,
     /// One more than the number of the last instruction that was perturbed.
     pub perturbed: u64,
     /// What this CPU did, hashed.
@@ -193,7 +219,7 @@ impl Core {
             instructions: 0,
             halted: 0,
             tsc_offset: 0,
-            activity: 0,
+            activity: Activity::default(),
             perturbed: 0,
             hash: TraceHash::default(),
         };

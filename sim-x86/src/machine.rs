@@ -8,6 +8,7 @@ pub mod invariants;
 pub mod log;
 mod run;
 pub mod snapshot;
+mod speed;
 
 use crate::core::code::CodeCache;
 use crate::core::regs::Registers;

@@ -15,7 +15,9 @@
 //! - *sgx-step*: github.com/jovanbulck/sgx-step, IPI and interrupt-gate measurements (client CPUs);
 //! - *pcie-lat*: github.com/andre-richter/pcie-lat, issue 4.
 //!
-//! Tables by distance hold: same die, other die of the package, one hop, two hops. Simultaneous
+//! Tables by distance hold: same die, other die of the package, one hop, two hops. Two hops are
+//! for machines of more packages ([`MachineSpec::with_sockets`]); where the preset has no such
+//! distance itself, the second hop is taken to cost as much as the first (estimate). Simultaneous
 //! threads are modelled as CPUs of their own, each with private L1 and L2: sharing of a core's
 //! pipeline and caches between two threads is not modelled.
 
@@ -164,10 +166,10 @@ fn two_sockets(cores_per_die: u32) -> Topology {
     Topology { cores_per_die, dies_per_package: 1, hops: vec![vec![0, 1], vec![1, 0]] }
 }
 
-/// A table for two packages of one die: the entries for another die of the package and for two
-/// hops are never used and repeat their neighbours.
+/// A table for packages of one die: the entry for another die of the package is never used and
+/// repeats its neighbour.
 fn one_die_per_package(same: u32, other: u32) -> [u32; 4] {
-    [same, same, other, other]
+    [same, same, other, other + (other - same)]
 }
 
 fn westmere_memory() -> MemorySpec {

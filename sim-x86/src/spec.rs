@@ -1,5 +1,6 @@
 //! What a machine is made of: every size and latency, as one plain struct that can be edited.
 
+mod sockets;
 mod validate;
 
 use crate::dev::{DeviceSpec, Trigger};

@@ -101,6 +101,25 @@ fn latencies_are_held_to_what_the_preset_states() {
 }
 
 #[test]
+fn speed_ups_and_snapshots_are_compared() {
+    let dir = folder("verify-speed");
+    write(&dir, "SB.litmus", SB);
+    write(
+        &dir,
+        "one.ron",
+        r#"Scenario(
+        title: "one task", machine: (cores: 2),
+        tasks: [(comm: "one", cpu: 1, run: [Compute("10us")])], until: AllTasksDone,
+    )"#,
+    );
+    let ran = latchup(&dir, &["verify", "speed", ".", "--until", "200us"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let equal = ran.out.lines().filter(|line| line.starts_with("equal")).count();
+    assert_eq!(equal, 12, "{}", ran.out);
+    assert!(ran.out.ends_with("12 compared, 0 different\n"), "{}", ran.out);
+}
+
+#[test]
 fn wrong_use_of_verify_is_answered_with_advice() {
     let dir = folder("verify-wrong");
     for (arguments, message) in [
@@ -110,6 +129,8 @@ fn wrong_use_of_verify_is_answered_with_advice() {
         (&["corpus", "extra"], "extra"),
         (&["protocol", "--quick", "--long"], "cannot be used with"),
         (&["timing", "--preset", "westmere"], "the presets are westmere-ep, "),
+        (&["speed", "--until", "soon"], "--until soon"),
+        (&["speed", "missing"], "cannot read missing"),
         (&["timing", "--check", "missing.md"], "cannot read missing.md"),
         (&["timing", "--check", "a.md", "--write", "b.md"], "cannot be used with"),
     ] {

@@ -57,3 +57,11 @@ fn the_machine_shows_what_is_allowed_and_nothing_else() {
     // The rest needs more tries.
     assert!(seen * 100 >= all * 95, "{seen} of {all} allowed states seen");
 }
+
+#[test]
+fn speed_ups_change_nothing() {
+    for (entry, test) in catalog() {
+        let differences = runner::speed_differences(&test, 1, 6).expect("it ends");
+        assert_eq!(differences, [], "{}", entry.path);
+    }
+}

@@ -1,5 +1,6 @@
 //! The machine: a preset, changed by what the scenario says.
 
+use crate::boot::MAX_CPUS;
 use crate::diagnostics::{Diagnostics, suggest};
 use crate::schema::{Override, OverrideValue, Scenario};
 use crate::set_path::span_at;
@@ -27,6 +28,9 @@ pub(super) fn spec(scenario: &Scenario, diags: &mut Diagnostics) -> MachineSpec 
         .and_then(|(spec, _)| spec)
         .or_else(|| presets::preset(DEFAULT_PRESET))
         .unwrap_or_else(presets::westmere_ep);
+    if let Some(sockets) = &machine.sockets {
+        spec = spec.with_sockets(u32::try_from(sockets.value).unwrap_or(u32::MAX));
+    }
     if let Some(cores) = &machine.cores {
         spec.cores = u32::try_from(cores.value).unwrap_or(u32::MAX);
     }
@@ -131,8 +135,17 @@ fn merge(slot: &mut Json, name: &str, value: &Spanned<OverrideValue>, m: &mut Me
     }
 }
 
-/// Notes what makes the machine impossible, where the scenario says so.
-pub(super) fn validate(spec: &MachineSpec, tree: &Node, diags: &mut Diagnostics) {
+/// Notes what makes the machine impossible, where the scenario says so. `guest`: the guest kernel
+/// is to run on it.
+pub(super) fn validate(spec: &MachineSpec, guest: bool, tree: &Node, diags: &mut Diagnostics) {
+    if guest && spec.cores > MAX_CPUS {
+        let message = format!(
+            "the guest kernel has room for {MAX_CPUS} CPUs, this machine has {}",
+            spec.cores
+        );
+        let help = "name fewer `cores`, or a program of your own: `image: \"program.elf\"`";
+        diags.error(span_at(tree, "machine.cores"), message, Some(help.to_owned()));
+    }
     if spec.memory.ram_bytes < LEAST_RAM {
         let span = span_at(tree, "machine.memory.ram_bytes");
         let message = format!("the guest kernel needs at least {LEAST_RAM:#x} bytes of RAM");
@@ -151,6 +164,14 @@ pub(super) fn validate(spec: &MachineSpec, tree: &Node, diags: &mut Diagnostics)
         });
         let path = device.unwrap_or_else(|| format!("machine.{}", error.field));
         let message = format!("{}: {}", error.field, error.problem);
-        diags.error(span_at(tree, &path), message, None);
+        let help = (error.field == "cores").then(|| room_for(spec));
+        diags.error(span_at(tree, &path), message, help);
     }
+}
+
+/// What to write for a machine of as many CPUs as `spec` is to have.
+fn room_for(spec: &MachineSpec) -> String {
+    let sockets = spec.cores.div_ceil(spec.topology.cores_per_package().max(1));
+    let x2apic = if spec.cores > 255 { ", x2apic: true" } else { "" };
+    format!("for {} CPUs of this preset write `sockets: {sockets}{x2apic}`", spec.cores)
 }

@@ -9,7 +9,9 @@ use crate::units::Duration;
 pub struct Machine {
     /// Name of the preset; `westmere-ep` if left out.
     pub preset: Option<Spanned<String>>,
-    /// Number of CPUs; the preset's if left out.
+    /// Number of packages, each like the preset's; as many as the preset has if left out.
+    pub sockets: Option<Spanned<u64>>,
+    /// Number of CPUs; one in each seat of the packages if left out.
     pub cores: Option<Spanned<u64>>,
     /// Core clock in Hz; the preset's if left out.
     pub clock: Option<Spanned<u64>>,
@@ -46,7 +48,8 @@ impl Machine {
         let mut f = d.structure(node, "the machine", None)?;
         let mut machine = Machine {
             preset: f.optional(d, "preset", Decoder::string),
-            cores: f.optional(d, "cores", |d, n| d.uint(n, "the number of CPUs", 1..=255)),
+            sockets: f.optional(d, "sockets", |d, n| d.uint(n, "the number of sockets", 1..=128)),
+            cores: f.optional(d, "cores", |d, n| d.uint(n, "the number of CPUs", 1..=1_024)),
             clock: f.optional(d, "clock", clock),
             x2apic: f.optional(d, "x2apic", Decoder::bool),
             overrides: Vec::new(),

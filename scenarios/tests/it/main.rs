@@ -7,6 +7,7 @@ mod guest_run;
 mod language;
 mod objects;
 mod posted;
+mod scale;
 mod scripts;
 mod speeds;
 mod watchdog;

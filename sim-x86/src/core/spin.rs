@@ -17,7 +17,7 @@
 //! which lines it touches. A probe for any other line does not wake it.
 
 use crate::core::regs::Registers;
-use crate::core::{Core, Run, Unit};
+use crate::core::{Activity, Core, Run, Unit};
 use crate::exec::{Size, alu, operand};
 use crate::ids::{LineAddr, PhysAddr};
 use crate::mem::store_buffer::BufferedStore;
@@ -125,7 +125,7 @@ pub struct SpinProbe {
     regs: Registers,
     clock: Cycle,
     instructions: u64,
-    activity: u64,
+    activity: Activity,
     stores: Vec<BufferedStore>,
     last_commit: Cycle,
     patience: u32,
@@ -232,7 +232,7 @@ impl SpinProbe {
         unit: &Unit,
         counter: impl FnOnce() -> Option<u8>,
     ) -> Option<Park> {
-        let quiet = unit.activity == self.activity && unit.clock > self.clock;
+        let quiet = unit.activity.is_still(self.activity) && unit.clock > self.clock;
         let park = if !quiet || !self.same_stores(unit) {
             None
         } else if *regs == self.regs {

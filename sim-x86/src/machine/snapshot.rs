@@ -1,16 +1,19 @@
-//! Snapshots: the machine as bytes.
+//! Snapshots: the machine as bytes, and their hash.
 //!
 //! A snapshot belongs to the build that made it: magic, format version and the machine's spec come
 //! first, and nothing is restored if they do not fit. What is derived is rebuilt.
 
 use crate::machine::{Derived, Machine, State};
 use crate::spec::MachineSpec;
+use sim_core::StateHash;
+use std::hash::Hasher;
+use std::io::{self, Write};
 use std::sync::Arc;
 use thiserror::Error;
 
 const MAGIC: [u8; 8] = *b"latchup\0";
 /// Raised whenever the layout of the state changes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Why bytes are no snapshot.
 #[derive(Debug, Error)]
@@ -33,7 +36,59 @@ pub enum SnapshotError {
     Write(#[source] bincode::error::EncodeError),
 }
 
+/// Bytes that are hashed at once; whole words.
+const BLOCK: usize = 4096;
+
+/// Hashes what is written to it, the same however it comes in pieces.
+#[derive(Default)]
+struct HashWriter {
+    hash: StateHash,
+    /// What is still to be hashed.
+    block: Vec<u8>,
+}
+
+impl HashWriter {
+    fn finish(mut self) -> u64 {
+        self.hash.write(&self.block);
+        self.hash.finish()
+    }
+}
+
+impl Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(BLOCK - self.block.len());
+        self.block.extend_from_slice(&bytes[..taken]);
+        if self.block.len() == BLOCK {
+            self.hash.write(&self.block);
+            self.block.clear();
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Machine {
+    /// Hash of the whole state: what it is made of and what a run has changed. Equal machines have
+    /// equal hashes in one build; the layout of the state decides it.
+    ///
+    /// # Errors
+    /// If the state cannot be encoded.
+    pub fn state_hash(&self) -> Result<u64, SnapshotError> {
+        let mut writer = HashWriter::default();
+        self.encode(&mut writer)?;
+        Ok(writer.finish())
+    }
+
+    fn encode(&self, into: &mut impl Write) -> Result<(), SnapshotError> {
+        let body = (&*self.spec, &self.state);
+        let config = bincode::config::standard();
+        bincode::serde::encode_into_std_write(body, into, config).map_err(SnapshotError::Write)?;
+        Ok(())
+    }
+
     /// The machine as bytes.
     ///
     /// # Errors
@@ -41,10 +96,7 @@ impl Machine {
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());
-        let body = (&*self.spec, &self.state);
-        let config = bincode::config::standard();
-        bincode::serde::encode_into_std_write(body, &mut bytes, config)
-            .map_err(SnapshotError::Write)?;
+        self.encode(&mut bytes)?;
         Ok(bytes)
     }
 

@@ -14,6 +14,8 @@ const LEAST_LATENCY: u32 = 8;
 const XAPIC_CPUS: u32 = 255;
 /// The largest machine of x2APIC CPUs.
 const X2APIC_CPUS: u32 = 1_024;
+/// CPUs of one die: an L3 keeps a bit for each.
+const DIE_CPUS: u32 = 64;
 /// Interrupts in closer succession leave the interrupted program no time.
 const LEAST_PERIOD: u32 = 8;
 /// Physical addresses have 40 bits.
@@ -92,7 +94,9 @@ impl MachineSpec {
 
     fn check_topology(&self, problems: &mut Problems) {
         let t = &self.topology;
-        problems.at_least(t.cores_per_die, 1, "topology.cores_per_die");
+        let problem = format!("must be 1–{DIE_CPUS}, is {}", t.cores_per_die);
+        let possible = (1..=DIE_CPUS).contains(&t.cores_per_die);
+        problems.require(possible, "topology.cores_per_die", problem);
         problems.at_least(t.dies_per_package, 1, "topology.dies_per_package");
         let packages = t.hops.len();
         problems.require(packages > 0, "topology.hops", "needs a row for each package");
@@ -109,9 +113,9 @@ impl MachineSpec {
                 }
             }
         }
-        let seats = u64::from(t.cores_per_die) * u64::from(t.dies_per_package) * packages as u64;
+        let seats = t.seats();
         let problem = format!("{} CPUs don't fit the topology, which has {seats}", self.cores);
-        problems.require(u64::from(self.cores) <= seats, "cores", problem);
+        problems.require(self.cores <= seats, "cores", problem);
     }
 
     fn check_perturbation(&self, problems: &mut Problems) {
@@ -363,6 +367,16 @@ mod tests {
         assert_eq!(fields(&spec), expected);
         let text = spec.validate().expect_err("invalid").to_string();
         assert!(text.contains("cores: 25 CPUs don't fit the topology, which has 24\n"), "{text}");
+    }
+
+    #[test]
+    fn a_die_has_as_many_cpus_as_its_directory_has_bits() {
+        let mut spec = westmere_ep();
+        for (cores_per_die, possible) in [(0, false), (1, true), (64, true), (65, false)] {
+            spec.topology.cores_per_die = cores_per_die;
+            spec.cores = 2 * cores_per_die.max(1);
+            assert_eq!(spec.validate().is_ok(), possible, "{cores_per_die}");
+        }
     }
 
     #[test]

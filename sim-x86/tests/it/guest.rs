@@ -9,6 +9,8 @@ use sim_x86::{Machine, Start};
 
 /// Where code goes.
 pub(crate) const CODE: u64 = 0x10_0000;
+/// The interrupt descriptor table.
+const IDT: u64 = CODE + 0x2000;
 /// Where data goes: its own lines.
 pub(crate) const DATA: u64 = 0x20_0000;
 /// Stack tops, one 4 KiB stack per CPU below.
@@ -40,6 +42,20 @@ pub(crate) fn machine_of(spec: MachineSpec, program: impl FnOnce(&mut CodeAssemb
         machine.start_core(CoreId(id), Start { rip: CODE, rdi: u64::from(id), rsp });
     }
     machine
+}
+
+/// Gives every CPU an interrupt descriptor table with these handlers by vector.
+pub(crate) fn set_handlers(machine: &mut Machine, handlers: &[(u8, u64)]) {
+    for &(vector, handler) in handlers {
+        let low = handler & 0xffff | 0x10 << 16 | 0x8e << 40 | (handler >> 16 & 0xffff) << 48;
+        let gate = u128::from(low) | u128::from(handler >> 32) << 64;
+        machine.write_physical(PhysAddr(IDT + u64::from(vector) * 16), &gate.to_le_bytes());
+    }
+    for core in 0..machine.spec().cores as u16 {
+        let idtr = &mut machine.registers_mut(CoreId(core)).sys.idtr;
+        idtr.base = IDT;
+        idtr.limit = 0xfff;
+    }
 }
 
 /// The 64-bit word at `addr`.

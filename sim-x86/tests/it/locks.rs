@@ -4,12 +4,19 @@ use crate::guest::{self, DATA, LONG, word};
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use sim_core::Cycle;
+use sim_x86::spec::MachineSpec;
 use sim_x86::{Machine, Speed, Stop};
 
 /// Every CPU takes the 16-bit ticket lock at DATA `rounds` times and adds 1 to the word at
 /// DATA+64 by a plain load and store; the last one to finish exits with code 7.
 pub(crate) fn contention(cores: u32, rounds: i32) -> Machine {
-    guest::machine(cores, |a| assemble(a, cores, rounds).expect("the program assembles"))
+    contention_on(guest::spec(cores), rounds)
+}
+
+/// The same on a given spec.
+pub(crate) fn contention_on(spec: MachineSpec, rounds: i32) -> Machine {
+    let cores = spec.cores;
+    guest::machine_of(spec, |a| assemble(a, cores, rounds).expect("the program assembles"))
 }
 
 fn assemble(a: &mut CodeAssembler, cores: u32, rounds: i32) -> Result<(), IcedError> {

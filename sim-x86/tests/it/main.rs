@@ -5,6 +5,7 @@ mod home;
 mod litmus;
 mod locks;
 mod perturb;
+mod scale;
 mod skipping;
 mod snapshots;
 mod vectors;

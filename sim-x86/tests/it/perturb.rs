@@ -4,13 +4,11 @@ use crate::guest::{self, CODE, DATA, LONG};
 use crate::skipping::hashes;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
-use sim_x86::ids::{CoreId, PhysAddr};
+use sim_x86::ids::PhysAddr;
 use sim_x86::{Machine, Perturbation};
 
 /// Where the handlers lie.
 const HANDLERS: u64 = CODE + 0x1000;
-/// The interrupt descriptor table.
-const IDT: u64 = CODE + 0x2000;
 /// Interrupts and NMIs taken, per CPU.
 const COUNTS: u64 = DATA + 0x1000;
 const VECTOR: u8 = 0x50;
@@ -71,11 +69,6 @@ fn handlers(a: &mut CodeAssembler, start: &mut [u64; 2]) -> Result<(), IcedError
     Ok(())
 }
 
-fn gate(handler: u64) -> [u8; 16] {
-    let low = handler & 0xffff | 0x10 << 16 | 0x8e << 40 | (handler >> 16 & 0xffff) << 48;
-    (u128::from(low) | u128::from(handler >> 32) << 64).to_le_bytes()
-}
-
 fn machine(perturbation: Perturbation) -> Machine {
     let mut spec = guest::spec(3);
     spec.perturb = perturbation;
@@ -85,14 +78,7 @@ fn machine(perturbation: Perturbation) -> Machine {
     handlers(&mut a, &mut at).expect("the handlers assemble");
     let code = a.assemble(HANDLERS).expect("the handlers assemble");
     machine.write_physical(PhysAddr(HANDLERS), &code);
-    for (vector, handler) in [(2, at[0]), (u64::from(VECTOR), at[1])] {
-        machine.write_physical(PhysAddr(IDT + vector * 16), &gate(handler));
-    }
-    for core in 0..3 {
-        let idtr = &mut machine.registers_mut(CoreId(core)).sys.idtr;
-        idtr.base = IDT;
-        idtr.limit = 0xfff;
-    }
+    guest::set_handlers(&mut machine, &[(2, at[0]), (VECTOR, at[1])]);
     machine
 }
 

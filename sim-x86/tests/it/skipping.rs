@@ -7,19 +7,14 @@ use iced_x86::code_asm::*;
 use sim_core::Cycle;
 use sim_x86::{Machine, Speed, Stop};
 
-fn speeds() -> [Speed; 4] {
-    let speed = |run_ahead, skip_loops| Speed { run_ahead, skip_loops };
-    [speed(true, true), speed(true, false), speed(false, true), speed(false, false)]
-}
-
-/// Trace hashes of `machine` run to its end with every combination of speed-ups.
+/// Trace hashes of `machine` run to its end with each speed-up off and with all of them.
 pub(crate) fn hashes(machine: &Machine) -> Vec<(Stop, u64, Cycle)> {
-    let run = |speed| {
+    let run = |(_, speed)| {
         let mut machine = machine.clone();
         let stop = machine.run(LONG, speed, &mut ());
         (stop, machine.trace_hash(), machine.now())
     };
-    speeds().map(run).to_vec()
+    Speed::variants().into_iter().map(run).collect()
 }
 
 #[test]
@@ -175,7 +170,7 @@ fn a_machine_that_sleeps_for_good_is_idle_and_one_that_spins_is_not() {
         let mut again = a.create_label();
         a.set_label(&mut again).and_then(|()| a.jmp(again)).expect("it assembles");
     });
-    for speed in speeds() {
+    for (_, speed) in Speed::variants() {
         let run = |machine: &Machine| machine.clone().run(Cycle(50_000), speed, &mut ());
         assert_eq!(run(&sleeping), Stop::Idle);
         assert_eq!(run(&spinning), Stop::Deadline);

@@ -222,6 +222,31 @@ pub(crate) enum VerifyCommand {
 
     /// Measure latencies on every preset and hold them to what it states.
     Timing(TimingArgs),
+
+    /// Run scenarios and litmus tests with each speed-up on and off, and scenarios once more through
+    /// snapshots: every way must end in the same state by the same trace.
+    Speed(SpeedArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpeedArgs {
+    /// Scenarios (.ron), litmus tests (.litmus), or folders of them; ten scenarios drawn from seeds
+    /// are run in any case.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// More of everything: a hundred generated scenarios, 100 snapshots of each run, 60
+    /// arrangements of each litmus test, and 52 ms of each scenario instead of 4.
+    #[arg(long)]
+    pub(crate) long: bool,
+
+    /// End each scenario this long after its begin.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+
+    /// Comparisons at the same time; as many as the host has CPUs if left out.
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub(crate) jobs: Option<usize>,
 }
 
 #[derive(Debug, Args)]

@@ -52,6 +52,9 @@ pub(crate) enum Failure {
     /// A program of the corpus gave no results.
     #[error("the corpus cannot be run")]
     Corpus(#[from] verify::corpus::CorpusError),
+    /// Runs could not be compared.
+    #[error("the runs cannot be compared")]
+    Compare(#[from] verify::speed::SpeedError),
     /// An image in the program itself is not readable.
     #[error("an image cannot be read")]
     Image(#[from] verify::object::Error),
@@ -93,6 +96,7 @@ impl Failure {
             | Failure::Picture(_)
             | Failure::Litmus(_)
             | Failure::Corpus(_)
+            | Failure::Compare(_)
             | Failure::Image(_)
             | Failure::Json(_) => INTERNAL,
         }

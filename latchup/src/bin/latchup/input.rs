@@ -85,6 +85,28 @@ impl Input {
     }
 }
 
+/// The files of a folder and its subfolders that have one of these extensions, by name; or the one
+/// file, whatever its extension.
+pub(crate) fn files_of(path: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, Failure> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let (mut open, mut files) = (vec![path.to_owned()], Vec::new());
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(Failure::read(&folder))? {
+            let path = entry.map_err(Failure::read(&folder))?.path();
+            let is = |extension: &&str| path.extension().is_some_and(|own| own == *extension);
+            if path.is_dir() {
+                open.push(path);
+            } else if extensions.iter().any(is) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// How to run `subject` on a machine with this clock.
 pub(crate) fn options(subject: &Subject, clock: Hertz) -> Result<RunOptions, Failure> {
     let limit = match &subject.until {

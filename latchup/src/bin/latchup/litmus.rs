@@ -2,7 +2,7 @@
 
 use crate::args::LitmusArgs;
 use crate::fail::Failure;
-use crate::input::pool;
+use crate::input::{files_of, pool};
 use crate::screen::Screen;
 use crate::{AS_EXPECTED, NOT_AS_EXPECTED, Outcome, shell};
 use litmus::condition::State;
@@ -138,21 +138,7 @@ fn subjects(args: &LitmusArgs) -> Result<Vec<Subject>, Failure> {
 
 /// The litmus files of a folder and its subfolders by name, or the one file.
 fn tests_of(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if path.is_file() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let (mut open, mut files) = (vec![path.to_owned()], Vec::new());
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(&folder).map_err(Failure::read(&folder))? {
-            let path = entry.map_err(Failure::read(&folder))?.path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "litmus") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
+    let files = files_of(path, &["litmus"])?;
     if files.is_empty() {
         return Err(Failure::usage(
             format!("there is no litmus test in {}", path.display()),

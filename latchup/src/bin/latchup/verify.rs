@@ -1,5 +1,7 @@
 //! `latchup verify`.
 
+mod speed;
+
 use crate::args::{TimingArgs, VerifyArgs, VerifyCommand};
 use crate::fail::Failure;
 use crate::screen::Screen;
@@ -17,6 +19,7 @@ pub(crate) fn verify(args: &VerifyArgs, screen: &mut Screen) -> Outcome {
         VerifyCommand::Protocol { .. } => protocol(Extent::Full, screen)?,
         VerifyCommand::Corpus => corpus(screen)?,
         VerifyCommand::Timing(args) => timing(args, screen)?,
+        VerifyCommand::Speed(args) => speed::speed(args, screen)?,
     };
     screen.flush()?;
     Ok(if good { AS_EXPECTED } else { NOT_AS_EXPECTED })
