@@ -100,8 +100,8 @@ impl Bench {
     /// What the processor makes of case `index`; `None` if it is to be passed over.
     pub fn native(&mut self, index: u64) -> Option<(&Case, Outcome)> {
         let case = self.generator.case(index);
-        self.flat.run(case)?;
-        if self.amd && vendor::amd_differs(case) {
+        let flat = self.flat.run(case)?;
+        if self.amd && vendor::amd_differs(case, &flat) {
             return None;
         }
         let outcome = self.native.run(case);
@@ -114,7 +114,7 @@ impl Bench {
             tally.skipped += 1;
             return;
         };
-        if self.amd && vendor::amd_differs(case) {
+        if self.amd && vendor::amd_differs(case, &flat) {
             tally.foreign += 1;
             return;
         }
