@@ -3,6 +3,7 @@
 use crate::flat::Flat;
 use crate::machine::Whole;
 use crate::native::Native;
+use crate::vendor;
 use oracle_cases::{BASE_FLAGS, Case, End, Generator, Outcome};
 use sim_x86::presets::westmere_ep;
 use std::fmt::Write;
@@ -22,6 +23,10 @@ pub struct Tally {
     pub on_machine: u64,
     /// Cases passed over, because they leave what a case may touch.
     pub skipped: u64,
+    /// Cases passed over, because the host's processor is AMD's and executes them in its own way.
+    pub foreign: u64,
+    /// Cases in which the host differed from latchup once, and from itself when it ran them again.
+    pub unrepeatable: u64,
     /// Reproducers of differences, up to a limit.
     pub reports: Vec<String>,
     /// All differences.
@@ -35,6 +40,8 @@ impl Tally {
         self.faults += other.faults;
         self.on_machine += other.on_machine;
         self.skipped += other.skipped;
+        self.foreign += other.foreign;
+        self.unrepeatable += other.unrepeatable;
         self.differences += other.differences;
         self.reports.extend(other.reports);
     }
@@ -47,7 +54,11 @@ pub struct Bench {
     flat: Flat,
     whole: Whole,
     native: Native,
+    amd: bool,
 }
+
+/// How often the host runs a case anew that it seems to have executed differently.
+const RETRIES: usize = 16;
 
 /// Reproducers kept in a tally.
 const REPORTS: usize = 20;
@@ -67,6 +78,7 @@ impl Bench {
             flat: Flat::new(spec.costs),
             whole: Whole::new(spec).expect("the preset is valid"),
             native: Native::new()?,
+            amd: vendor::host_is_amd(),
         })
     }
 
@@ -88,7 +100,10 @@ impl Bench {
     /// What the processor makes of case `index`; `None` if it is to be passed over.
     pub fn native(&mut self, index: u64) -> Option<(&Case, Outcome)> {
         let case = self.generator.case(index);
-        self.flat.run(case)?;
+        let flat = self.flat.run(case)?;
+        if self.amd && vendor::amd_differs(case, &flat) {
+            return None;
+        }
         let outcome = self.native.run(case);
         Some((case, outcome))
     }
@@ -99,6 +114,10 @@ impl Bench {
             tally.skipped += 1;
             return;
         };
+        if self.amd && vendor::amd_differs(case, &flat) {
+            tally.foreign += 1;
+            return;
+        }
         let native = self.native.run(case);
         tally.compared += 1;
         tally.faults += u64::from(native.end != End::Ran);
@@ -110,9 +129,19 @@ impl Bench {
             wrong = (whole != native).then_some(("a whole machine", whole));
         }
         if let Some((place, simulated)) = wrong {
-            tally.differences += 1;
+            let again = (0..RETRIES).filter(|_| self.native.run(case) == native).count();
+            let repeatable = again == RETRIES;
+            tally.differences += u64::from(repeatable);
+            tally.unrepeatable += u64::from(!repeatable);
             if tally.reports.len() < REPORTS {
-                tally.reports.push(reproducer(case, &native, &simulated, place));
+                let mut report = reproducer(case, &native, &simulated, place);
+                if !repeatable {
+                    let _ = writeln!(
+                        report,
+                        "  not repeatable: {again} of {RETRIES} more runs did the same"
+                    );
+                }
+                tally.reports.push(report);
             }
         }
     }

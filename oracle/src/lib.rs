@@ -19,3 +19,4 @@ pub mod image;
 pub mod kvm;
 pub mod machine;
 pub mod native;
+pub mod vendor;

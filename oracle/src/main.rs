@@ -107,12 +107,15 @@ fn native(seed: u64, cases: Range<u64>, jobs: u64) -> Result<bool, Box<dyn Error
 fn summary(tally: &Tally, started: Instant) -> String {
     format!(
         "{} cases compared ({} with an exception, {} also on a whole machine), {} passed over, \
-         {} differences, {:.1} s",
+         {} because AMD's processors execute them differently, {} differences, {} not \
+         repeatable, {:.1} s",
         tally.compared,
         tally.faults,
         tally.on_machine,
         tally.skipped,
+        tally.foreign,
         tally.differences,
+        tally.unrepeatable,
         started.elapsed().as_secs_f64()
     )
 }

@@ -167,7 +167,8 @@ impl Collector {
 
     /// True as soon as something is wrong that will not mend itself: a ticket that can never be
     /// served, or a waiter whose completion was erased. If the lock of that completion is broken
-    /// too, worse is to come when the waiter takes it again, and nothing is decided yet.
+    /// too, worse is to come when the waiter takes it again; and a CPU that is still inside of it
+    /// may yet wake the waiter or break it: then nothing is decided.
     #[must_use]
     pub fn is_decided(&self) -> bool {
         if self.propagation.origin().is_none() {
@@ -176,7 +177,8 @@ impl Collector {
         let stuck = |lock: &LockState| lock.waiting().any(|ticket| ticket.hopeless);
         let lost = |(lock, guarded): (&LockState, &Option<u32>)| {
             let completion = guarded.map(|index| &self.completions[index as usize]);
-            completion.is_some_and(CompletionState::is_hopeless) && !lock.is_past_next()
+            let settled = !lock.is_past_next() && lock.holder().is_none();
+            completion.is_some_and(CompletionState::is_hopeless) && settled
         };
         self.locks.iter().any(stuck) || self.locks.iter().zip(&self.guarded).any(lost)
     }

@@ -52,7 +52,12 @@ struct Chart<'a> {
 impl Chart<'_> {
     fn draw(&self, sheet: &mut Sheet) {
         let most = self.points.iter().map(|p| p.next.max(p.owner)).max().unwrap_or(0);
-        let widest = font::width(&count(u64::from(most)), sheet.small());
+        let cpus = self.points.iter().map(|p| p.cpu);
+        let last = cpus.chain(self.history.waits.iter().map(|w| w.cpu)).max().unwrap_or(0);
+        let widest = [count(u64::from(most)), last.to_string()]
+            .iter()
+            .map(|name| font::width(name, sheet.small()))
+            .fold(0.0, f64::max);
         let ends = (MARGIN + sheet.small() * 1.6 + widest, sheet.right() - sheet.small() * 1.2);
         let (lo, hi) = self.window.shown;
         let (lo, hi) = (self.window.relative(lo), self.window.relative(hi));

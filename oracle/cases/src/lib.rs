@@ -103,15 +103,17 @@ impl Case {
         here.map_or(self.undefined, |boundary| boundary.undefined)
     }
 
+    /// The instructions.
+    pub fn instructions(&self) -> impl Iterator<Item = Instruction> {
+        Decoder::with_ip(64, &self.code, self.start, DECODER).into_iter()
+    }
+
     /// The instructions, as iced shows them.
     #[must_use]
     pub fn disassembly(&self) -> Vec<String> {
-        let mut decoder = Decoder::with_ip(64, &self.code, self.start, DECODER);
-        let mut lines = Vec::new();
-        for instruction in &mut decoder {
-            lines.push(format!("{:x}: {instruction}", instruction.ip()));
-        }
-        lines
+        self.instructions()
+            .map(|instruction| format!("{:x}: {instruction}", instruction.ip()))
+            .collect()
     }
 
     /// A short hash of code and state: differs if this case is not the one that was recorded.

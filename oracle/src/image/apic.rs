@@ -116,6 +116,8 @@ fn registers() -> Vec<Image> {
             window(k)?;
             k.apic_result(2, word(ISR, 0x53))?;
             k.expect_vectors(&[0x53, 0x63, 0x5f]);
+            k.expect_result(0, 1 << 31);
+            k.expect_result(1, 1 << 19);
             Ok(())
         }),
     ]

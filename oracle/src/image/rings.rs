@@ -20,10 +20,12 @@ pub(super) fn images() -> Vec<Image> {
     images
 }
 
-/// Writes an MSR from RAX (all 64 bits). RCX and RDX are lost.
+/// Writes an MSR from RAX (all 64 bits). RCX and RDX are lost; all status flags are defined, as a
+/// fault logs them.
 fn write_msr(a: &mut CodeAssembler, msr: u32) -> Built {
     a.mov(rdx, rax)?;
     a.shr(rdx, 32)?;
+    a.cmp(edx, edx)?;
     a.mov(ecx, msr)?;
     a.wrmsr()
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// Longer than any image takes.
-const PATIENCE_SECONDS: u64 = 20;
+const PATIENCE_SECONDS: u64 = 5;
 /// Where KVM may keep a task-state segment of its own, in the last 4 MiB below 4 GiB.
 const KVM_TSS: usize = 0xfffb_d000;
 /// CPUID leaf 1 ECX: x2APIC and TSC deadline, which KVM's APIC has.

@@ -262,6 +262,25 @@ fn an_erased_completion_is_a_lost_one() {
 }
 
 #[test]
+fn a_waiter_is_not_lost_while_the_completer_is_still_inside() {
+    let mut story = Story::new();
+    story.take(5, LOCK, SPIN_LOCK_IRQSAVE + 0x10);
+    story.write(5, DONE, 4, COMPLETE + 0x20, 1);
+    story.write(18, DONE, 4, COMMAND + 0x40, 0);
+    story.write(18, LOCK, 4, INIT_HEAD + 0x8, 0);
+    story.take(18, LOCK, SPIN_LOCK_IRQ + 0x10);
+    story.release(18, LOCK, SPIN_LOCK_IRQ + 0x40);
+    assert!(!story.collector.is_decided(), "CPU 5 will wake the sleeper");
+    story.release(5, LOCK, UNLOCK_IRQRESTORE + 0x8);
+    assert!(!story.collector.is_decided(), "the sleeper will meet Owner past Next");
+    story.take(18, LOCK, SPIN_LOCK_IRQ + 0x10);
+    assert!(story.collector.is_decided());
+    let finding = story.end(&StopReason::Deadline).diagnosis.finding;
+    assert_eq!((finding.kind, finding.cpu), (FindingKind::LockCorrupted, Some(18)));
+    assert_eq!(finding.lock_word, Some(0x0002_0002));
+}
+
+#[test]
 fn a_circle_of_locks_is_a_deadlock() {
     let mut story = Story::new();
     story.take(1, LOCK, SPIN_LOCK + 0x10);

@@ -7,9 +7,10 @@ use scenarios::simulation::NoFiles;
 use std::path::Path;
 
 /// What the catalogue must hold.
-pub(crate) const FILES: [&str; 11] = [
+pub(crate) const FILES: [&str; 12] = [
     "ab-ba",
     "irq-unsafe-lock",
+    "mpt2sas-broken-exclusion",
     "mpt2sas-ctl",
     "mpt2sas-ctl-fixed",
     "mpt2sas-first-use",

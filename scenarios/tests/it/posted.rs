@@ -5,6 +5,11 @@ use scenarios::document::Document;
 /// CPU 2 posts a request; a network interrupt comes before `init_completion()` of the driver with
 /// the bug; the reply's goes to `irq_cpu`. `hba` is the rest of the adapter.
 pub(crate) fn scenario(driver: &str, irq_cpu: u32, hba: &str) -> Document {
+    with_devices(driver, irq_cpu, hba, "")
+}
+
+/// The same with further devices.
+pub(crate) fn with_devices(driver: &str, irq_cpu: u32, hba: &str, devices: &str) -> Document {
     let text = format!(
         r#"Scenario(
             title: "posted before init_completion()",
@@ -18,6 +23,7 @@ pub(crate) fn scenario(driver: &str, irq_cpu: u32, hba: &str) -> Document {
                     limit: 1,
                     handler: [Compute("6us")],
                 ),
+                {devices}
             }},
             tasks: [
                 (comm: "smartctl", pid: 12410, cpu: 2, at: "1ms", run: [
