@@ -187,6 +187,15 @@ impl Collector {
         self.replies
     }
 
+    /// Interrupts that `device` asked for, as far as they are remembered: 0 only if there was none.
+    #[must_use]
+    pub fn interrupts(&self, device: DeviceId) -> usize {
+        let its = |event: &&DeviceEvent| {
+            event.device == device.0 && event.kind == DeviceEventKind::Interrupt
+        };
+        self.devices.iter().filter(its).count()
+    }
+
     /// True if every request was answered and the last reply's completion has reached its waiter,
     /// whole: the waiter slept, or took it, and nothing is wrong with the completion's lock, which
     /// is free. What was asked for has ended well: nothing that the reply's time could change is
