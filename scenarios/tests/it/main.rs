@@ -10,4 +10,5 @@ mod posted;
 mod scripts;
 mod speeds;
 mod watchdog;
+mod window_cases;
 mod windows;

@@ -272,10 +272,12 @@ impl Tracker {
     pub(crate) fn wakes(&mut self, core: CoreId, since: Cycle, at: Cycle, on_time: bool) {
         self.cut_unless(on_time || self.now.is_fixed());
         let stamp = self.event_stamp(at, Site::Arrival { core });
-        let track = &self.cores[core.index()];
+        let track = &mut self.cores[core.index()];
         if let Some(latest) = track.latest {
             self.bounds.order(&Stamp { at: since, pace: track.pace, ..latest }, &stamp);
         }
+        // What arrives from now on has not woken it.
+        track.open = Some(stamp);
         self.resumes(core);
     }
 
