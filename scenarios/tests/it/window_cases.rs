@@ -30,13 +30,14 @@ const fn case(
 
 const START: &str = "devices.start.at";
 const FIRMWARE: &str = "devices.ioc0.firmware_latency";
+const MESSAGE: &str = "devices.ioc0.interrupt_latency";
 
 const FINE: &[&str] = &["ok"];
 const INSIDE: &[&str] = &["ok", "deadline", "ok"];
 const FROM_THERE: &[&str] = &["ok", "deadline"];
 const ASTRAY: &[&str] = &["lost-completion", "lock-corrupted", "ok"];
 
-const CASES: [Case; 30] = [
+const CASES: [Case; 32] = [
     case("ab-ba-short", START, (290_800, 291_600), &["ok", "deadlock"]),
     case("ab-ba-long", START, (297_500, 298_400), &["deadlock", "ok"]),
     case("ab-ab", START, (290_800, 291_600), FINE),
@@ -70,13 +71,15 @@ const CASES: [Case; 30] = [
     case("mpt2sas-init-before-post", FIRMWARE, (11_500, 12_500), FINE),
     case("mpt2sas-first-use", FIRMWARE, (11_800, 12_700), ASTRAY),
     case("mpt2sas-other-socket", FIRMWARE, (6_500, 7_800), ASTRAY),
-    case("mpt2sas-interrupt-latency", "devices.ioc0.interrupt_latency", (3_700, 4_800), ASTRAY),
+    case("mpt2sas-interrupt-latency", MESSAGE, (3_700, 4_800), ASTRAY),
     case(
         "mpt2sas-interrupt-start",
         "devices.eth0.at.delay",
         (600, 1_400),
         &["lock-corrupted", "ok"],
     ),
+    case("mpt2sas-same-cpu", FIRMWARE, (19_800, 20_300), &["lost-completion", "ok"]),
+    case("mpt2sas-stale-done", MESSAGE, (1_800, 2_800), &["ok", "command-timeout"]),
 ];
 
 /// Points that are also run from their boot on, which shares nothing with the forks.
