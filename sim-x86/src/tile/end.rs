@@ -103,3 +103,51 @@ impl Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CoreId, DeviceId};
+    use crate::tile::pace::Bounds;
+    use crate::tile::swept::Swept;
+
+    const ARRIVAL: Event = Event::Device { device: DeviceId(0), token: 0 };
+    const HALTED: Next = Next { run: Run::Halted(Cycle(0)), at: Cycle::NEVER };
+
+    /// A fixed event has settled the outcome at cycle 100; an arrival of pace 1 is to come at 150.
+    fn settled() -> Tracker {
+        let mut tracker = Tracker::new(1, 64, &[Swept::Arrival(DeviceId(0))]);
+        tracker.pending_already(Cycle(150), ARRIVAL);
+        tracker.enter_event(Cycle(100), Event::ApicTimer { core: CoreId(0) });
+        tracker.settle();
+        tracker
+    }
+
+    fn slacks(bounds: &Bounds) -> Vec<([i16; 2], u64)> {
+        bounds.iter().map(|(direction, bound)| (direction, bound.slack)).collect()
+    }
+
+    #[test]
+    fn what_is_still_to_come_stays_behind_what_settled_the_outcome() {
+        let mut tracker = settled();
+        tracker.close(Cycle(120), &[(Cycle(150), ARRIVAL)], &[HALTED]);
+        assert_eq!(slacks(&tracker.into_bounds()), [([-1, 0], 50)]);
+    }
+
+    #[test]
+    fn what_has_happened_since_does_not_bound() {
+        let mut tracker = settled();
+        tracker.enter_event(Cycle(140), Event::ApicTimer { core: CoreId(0) });
+        tracker.close(Cycle(145), &[(Cycle(150), ARRIVAL)], &[HALTED]);
+        assert_eq!(slacks(&tracker.into_bounds()), [([-1, 0], 50)]);
+    }
+
+    #[test]
+    fn a_core_that_goes_on_bounds_by_its_clock() {
+        let mut tracker = settled();
+        tracker.set_pace(CoreId(0), Pace::FIXED.after_value(0));
+        let next = Next { run: Run::Running, at: Cycle(130) };
+        tracker.close(Cycle(120), &[], &[next]);
+        assert_eq!(slacks(&tracker.into_bounds()), [([-1, 0], 30)]);
+    }
+}
