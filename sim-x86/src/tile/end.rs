@@ -59,7 +59,7 @@ impl Tracker {
             core.paces_of_stores().for_each(|pace| ahead.comes(end, pace));
         }
         for (at, pace) in ahead.0 {
-            let next = Stamp { at, pace, instruction: true, site: Site::Look };
+            let next = Stamp { at, pace, instruction: false, site: Site::Look };
             settled.before(&next, &mut self.bounds);
         }
     }
@@ -131,7 +131,7 @@ mod tests {
     fn what_is_still_to_come_stays_behind_what_settled_the_outcome() {
         let mut tracker = settled();
         tracker.close(Cycle(120), &[(Cycle(150), ARRIVAL)], &[HALTED]);
-        assert_eq!(slacks(&tracker.into_bounds()), [([-1, 0], 50)]);
+        assert_eq!(slacks(&tracker.into_bounds()), [([-1, 0], 49)]);
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
         let mut tracker = settled();
         tracker.enter_event(Cycle(140), Event::ApicTimer { core: CoreId(0) });
         tracker.close(Cycle(145), &[(Cycle(150), ARRIVAL)], &[HALTED]);
-        assert_eq!(slacks(&tracker.into_bounds()), [([-1, 0], 50)]);
+        assert_eq!(slacks(&tracker.into_bounds()), [([-1, 0], 49)]);
     }
 
     #[test]
@@ -148,6 +148,6 @@ mod tests {
         tracker.set_pace(CoreId(0), Pace::FIXED.after_value(0));
         let next = Next { run: Run::Running, at: Cycle(130) };
         tracker.close(Cycle(120), &[], &[next]);
-        assert_eq!(slacks(&tracker.into_bounds()), [([-1, 0], 30)]);
+        assert_eq!(slacks(&tracker.into_bounds()), [([-1, 0], 29)]);
     }
 }
