@@ -9,8 +9,8 @@ use crate::console::Console;
 use crate::locks::{DEVICE, LockState, LockWord, LockWrite};
 use crate::propagation::PropagationFold;
 use crate::symbols::SymbolTable;
-use crate::timeline::TicketWrite;
-use crate::waits::{AckMask, AckState};
+use crate::timeline::{TicketWrite, WaitEdge};
+use crate::waits::{AckMask, AckState, WaitGraph, cpu_waits};
 use serde::{Deserialize, Serialize};
 use sim_x86::ids::{DeviceId, PhysAddr};
 use sim_x86::trace::{Actor, Observer, Record, Trace, TraceMask};
@@ -165,15 +165,38 @@ impl Collector {
         self.last_at
     }
 
-    /// True as soon as something is wrong that will not mend itself: a ticket that can never be
-    /// served, or a waiter whose completion was erased. If the lock of that completion is broken
-    /// too, worse is to come when the waiter takes it again; and a CPU that is still inside of it
-    /// may yet wake the waiter or break it: then nothing is decided.
+    /// True as soon as something is wrong that will not mend itself: CPUs that wait for each other
+    /// in a circle, a ticket that can never be served, or a waiter whose completion was erased. If
+    /// the lock of that completion is broken too, worse is to come when the waiter takes it again;
+    /// and a CPU that is still inside of it may yet wake the waiter or break it: then nothing is
+    /// decided.
     #[must_use]
     pub fn is_decided(&self) -> bool {
-        if self.propagation.origin().is_none() {
+        self.is_deadlocked() || self.propagation.origin().is_some() && self.is_broken()
+    }
+
+    /// True if CPUs wait for each other in a circle of sound locks and acknowledgements. A ticket
+    /// cannot be given back, and a CPU that waits for one with interrupts disabled acknowledges
+    /// nothing: the circle stays.
+    fn is_deadlocked(&self) -> bool {
+        let mut edges = cpu_waits(&self.locks, &self.masks);
+        let sound = |edge: &WaitEdge| {
+            let broken = |lock: &LockState| lock.word().name == edge.object && !lock.is_sound();
+            !self.locks.iter().any(broken)
+        };
+        edges.retain(sound);
+        if edges.is_empty() {
             return false;
         }
+        let irqs_off =
+            |rip: u64| self.spec.irq_off_code.iter().any(|(a, b)| (*a..*b).contains(&rip));
+        let deaf =
+            self.locks.iter().flat_map(LockState::waiting).filter(|ticket| irqs_off(ticket.rip));
+        !WaitGraph::new(&edges, deaf.map(|ticket| ticket.cpu)).deadlocks().is_empty()
+    }
+
+    /// True if a lock or a completion is past mending.
+    fn is_broken(&self) -> bool {
         let stuck = |lock: &LockState| lock.waiting().any(|ticket| ticket.hopeless);
         let lost = |(lock, guarded): (&LockState, &Option<u32>)| {
             let completion = guarded.map(|index| &self.completions[index as usize]);
@@ -189,6 +212,15 @@ impl Collector {
         self.replies
     }
 
+    /// Interrupts that `device` asked for, as far as they are remembered: 0 only if there was none.
+    #[must_use]
+    pub fn interrupts(&self, device: DeviceId) -> usize {
+        let its = |event: &&DeviceEvent| {
+            event.device == device.0 && event.kind == DeviceEventKind::Interrupt
+        };
+        self.devices.iter().filter(its).count()
+    }
+
     /// True if every request was answered and the last reply's completion has reached its waiter,
     /// whole: the waiter slept, or took it, and nothing is wrong with the completion's lock, which
     /// is free. What was asked for has ended well: nothing that the reply's time could change is
@@ -199,7 +231,7 @@ impl Collector {
             let completion = guarded.map(|index| &self.completions[index as usize]);
             let delivered = completion.and_then(CompletionState::delivered);
             let free = lock.holder().is_none() && lock.waiting().next().is_none();
-            delivered.is_some_and(|at| at > self.replied_at) && free && lock.anomalies().is_empty()
+            delivered.is_some_and(|at| at > self.replied_at) && free && lock.is_sound()
         };
         self.replies > 0
             && self.pending.is_empty()

@@ -268,16 +268,15 @@ fn verdict(evidence: &Evidence<'_>, messages: &[Message], cause: Option<&Cause>)
     }
     let lock = cause.and_then(|cause| cause.lock.as_ref());
     let word = evidence.locks.iter().find(|known| Some(&known.symbol) == lock);
-    // A lost completion's lock is sound, unless its history says otherwise.
-    let lost = FindingKind::LostCompletion;
+    // A completion that went astray has a sound lock, unless its history says otherwise: who holds
+    // it at the end has nothing to do with the matter.
+    let astray = matches!(kind, FindingKind::LostCompletion | FindingKind::CommandTimeout);
     Finding {
         kind,
         cpu: cpu.or_else(|| cause.and_then(|cause| cause.cpu)),
         cause: under,
         object: cause.and_then(|cause| cause.object.clone()),
-        lock_word: word
-            .filter(|lock| kind != lost || !lock.anomalies.is_empty())
-            .map(|lock| lock.word),
+        lock_word: word.filter(|lock| !astray || !lock.anomalies.is_empty()).map(|lock| lock.word),
         summary,
     }
 }

@@ -39,6 +39,7 @@ use sim_x86::core::regs::Registers;
 use sim_x86::ids::{CoreId, PhysAddr};
 use sim_x86::machine::invariants::Broken;
 use sim_x86::spec::SpecErrors;
+use sim_x86::tile::swept::Swept;
 use sim_x86::trace::{Observer, Record, TraceMask};
 use sim_x86::{Machine, Speed, Start, Stop};
 use std::sync::Arc;
@@ -208,6 +209,15 @@ impl Simulation {
     /// # Errors
     /// If the guest does not come up.
     pub fn boot(&mut self, speed: Speed) -> Result<Cycle, SimulationError> {
+        self.boot_without(&[], speed)
+    }
+
+    /// Like [`Simulation::boot`], but leaves the arrivals in `held` to
+    /// [`Machine::set_swept`].
+    ///
+    /// # Errors
+    /// As [`Simulation::boot`].
+    pub fn boot_without(&mut self, held: &[Swept], speed: Speed) -> Result<Cycle, SimulationError> {
         if let Some(epoch) = self.epoch {
             return Ok(epoch);
         }
@@ -215,7 +225,7 @@ impl Simulation {
             None => self.machine.now(),
             Some(word) => self.boot_guest(word, speed)?,
         };
-        self.machine.arm_devices(epoch);
+        self.machine.arm_devices(epoch, held);
         self.epoch = Some(epoch);
         Ok(epoch)
     }

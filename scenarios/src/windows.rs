@@ -14,6 +14,7 @@ mod map;
 pub mod monte_carlo;
 pub mod odds;
 mod pieces;
+mod swept;
 mod table;
 pub mod tile;
 
@@ -27,7 +28,7 @@ pub use table::{Edge, Table, Window};
 pub use tile::{Bound, Decide, Side, Tile, Verdict};
 
 /// What decides the points of a sweep that begins at `at`: tracked forks if the parameters are
-/// latencies of devices and a decided outcome is enough, else runs of single points.
+/// times that these follow and a decided outcome is enough, else runs of single points.
 ///
 /// # Errors
 /// If the scenario does not take the values, or does not boot.

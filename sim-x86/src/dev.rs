@@ -337,7 +337,32 @@ impl Device {
         }
     }
 
-    /// How often that latency has been drawn.
+    /// The least value that this latency can have: shorter ones are taken for it.
+    #[must_use]
+    pub fn least_latency(&self) -> u64 {
+        match self {
+            Device::Hba(_) | Device::Stall(_) => 0,
+            Device::IrqSource(_) => arrivals::LEAST_DELAY,
+        }
+    }
+
+    /// Moves the first arrival of an interrupt source that is not armed yet.
+    pub fn set_first_arrival(&mut self, cycles: u64) {
+        match self {
+            Device::IrqSource(source) => source.set_first_arrival(cycles),
+            Device::Hba(_) | Device::Stall(_) => {}
+        }
+    }
+
+    /// Replaces the latency of an HBA's interrupts from now on.
+    pub fn set_interrupt_latency(&mut self, cycles: u64) {
+        match self {
+            Device::Hba(hba) => hba.set_interrupt_latency(cycles),
+            Device::IrqSource(_) | Device::Stall(_) => {}
+        }
+    }
+
+    /// How often the latency has been drawn that [`Device::set_latency`] sets.
     #[must_use]
     pub fn draws(&self) -> u64 {
         match self {

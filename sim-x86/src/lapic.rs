@@ -231,6 +231,12 @@ impl Lapic {
         if self.lvt(Lvt::Timer) & LVT_MASKED != 0 { None } else { self.timer.expiry() }
     }
 
+    /// Core cycles per count of the timer.
+    #[must_use]
+    pub fn cycles_per_count(&self) -> u64 {
+        self.timer.cycles_per_count()
+    }
+
     /// The timer reaches its expiry at `at`: re-arms it if it is periodic, and gives what to
     /// deliver. `None` if it isn't due at `at` (the event is stale) or is masked.
     pub fn timer_expired(&mut self, at: Cycle) -> Option<Delivery> {

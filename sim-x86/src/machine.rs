@@ -9,6 +9,7 @@ pub mod log;
 mod run;
 pub mod snapshot;
 mod speed;
+mod sweep;
 
 use crate::core::code::CodeCache;
 use crate::core::regs::Registers;
@@ -22,8 +23,6 @@ use crate::mem::home::{Home, Send};
 use crate::mem::ram::Ram;
 use crate::perturb::{Perturbation, Site};
 use crate::spec::{MachineSpec, SpecErrors};
-use crate::tile::Tracker;
-use crate::tile::pace::Bounds;
 use agenda::Agenda;
 use log::{Ranges, TraceLog};
 pub use run::{Speed, Stop, Until};
@@ -291,33 +290,6 @@ impl Machine {
         self.forget_derived();
         self.derived.stops = Ranges::default();
         self.derived.log.set_stops(Ranges::default());
-    }
-
-    /// The scenario begins: arrival times of interrupt sources and stalls count from `epoch`.
-    pub fn arm_devices(&mut self, epoch: Cycle) {
-        for id in 0..self.state.devices.len() {
-            self.device(epoch, DeviceId(id as u8), Device::arm);
-        }
-    }
-
-    /// From now on, follows what bounds the tile of this run: the values of the latencies of
-    /// `swept` (at most [`VALUES`](crate::tile::pace::VALUES) devices, whose latencies must not
-    /// have been drawn yet) for which it takes the same course. See [`crate::tile`].
-    pub fn track(&mut self, swept: &[DeviceId]) {
-        let sets = self.spec.memory.l3_sets;
-        let tracker = Tracker::new(self.state.cores.len(), sets, swept);
-        self.derived.log.tracker = Some(Box::new(tracker));
-    }
-
-    /// The tile of what has happened since [`Machine::track`], which ends here. `timed`: the
-    /// outcome is that of this very cycle; else what has happened decides it, whatever follows.
-    pub fn tile(&mut self, timed: bool) -> Option<Bounds> {
-        let now = self.state.now;
-        let mut tracker = self.derived.log.tracker.take()?;
-        if timed {
-            tracker.look(now, self.state.cores.iter().map(|core| core.unit.run));
-        }
-        Some(tracker.into_bounds())
     }
 
     /// Replaces a device's latency (see [`Device::set_latency`]) for draws from now on: a fork made

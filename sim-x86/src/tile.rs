@@ -22,25 +22,27 @@
 //! Derived state: tracking never changes what a machine does, only how fast the host is.
 
 mod core_side;
+pub(crate) mod end;
 mod home_side;
 pub mod pace;
+pub mod swept;
 mod taint;
 
-use crate::core::Run;
 use crate::event::Event;
-use crate::ids::{CoreId, DeviceId, LineAddr};
+use crate::ids::{CoreId, DeviceId};
 use core_side::CoreTrack;
 use home_side::HomeTrack;
 use pace::{Bounds, Pace, Site, Stamp, Stamps, VALUES};
 use sim_core::Cycle;
 use std::collections::{BTreeMap, VecDeque};
+use swept::Swept;
 use taint::{Step, TaintedWords};
 
 /// What follows a run to find its tile.
 #[derive(Clone, Debug)]
 pub struct Tracker {
-    /// The devices whose latency is swept: value `i` is that of device `i`.
-    swept: Vec<DeviceId>,
+    /// The times that are swept: value `i` is that of time `i`.
+    swept: Vec<Swept>,
     bounds: Bounds,
     /// Pace of whoever acts.
     now: Pace,
@@ -52,8 +54,9 @@ pub struct Tracker {
     dma: BTreeMap<u8, VecDeque<Pace>>,
     /// Pending events that move.
     pending: Vec<(Cycle, Event, Pace)>,
-    /// The latest that anything moving did.
-    moved: Stamps,
+    /// The latest that anything did, and what had happened when the outcome was settled.
+    acted: Stamps,
+    settled: Option<Stamps>,
     /// Tainted words of memory.
     words: TaintedWords,
     /// What the current instruction has done so far.
@@ -63,7 +66,7 @@ pub struct Tracker {
 impl Tracker {
     /// Nothing moves yet in a machine of `cores` CPUs.
     #[must_use]
-    pub fn new(cores: usize, l3_sets: u32, swept: &[DeviceId]) -> Self {
+    pub fn new(cores: usize, l3_sets: u32, swept: &[Swept]) -> Self {
         assert!(swept.len() <= VALUES, "at most {VALUES} values");
         Tracker {
             swept: swept.to_vec(),
@@ -75,7 +78,8 @@ impl Tracker {
             triggers: BTreeMap::new(),
             dma: BTreeMap::new(),
             pending: Vec::new(),
-            moved: Stamps::default(),
+            acted: Stamps::default(),
+            settled: None,
             words: TaintedWords::new(),
             step: Step::default(),
         }
@@ -104,13 +108,12 @@ impl Tracker {
     pub(crate) fn enter_event(&mut self, at: Cycle, event: Event) {
         let found = self.pending.iter().position(|&(then, other, _)| then == at && other == event);
         self.now = found.map_or(Pace::FIXED, |index| self.pending.swap_remove(index).2);
-        self.note_moved(at, false);
+        self.note(at, self.now, false);
     }
 
-    fn note_moved(&mut self, at: Cycle, instruction: bool) {
-        if !self.now.is_fixed() {
-            self.moved.push(Stamp { at, pace: self.now, instruction, site: Site::Look });
-        }
+    /// Something of this pace happens.
+    fn note(&mut self, at: Cycle, pace: Pace, instruction: bool) {
+        self.acted.push(Stamp { at, pace, instruction, site: Site::Look });
     }
 
     /// Whoever acts has scheduled an event that depends on it by an addition.
@@ -150,20 +153,6 @@ impl Tracker {
         stamps.push(stamp);
     }
 
-    /// Pace of an event that `device` schedules for itself having drawn its latency `draws` times
-    /// for it.
-    pub(crate) fn device_event(&mut self, device: DeviceId, draws: u64, events: usize) -> Pace {
-        let which = self.swept.iter().position(|&swept| swept == device);
-        match (which, draws, events) {
-            (None, ..) | (_, 0, _) => self.now,
-            (Some(which), 1, 1) => self.now.after_value(which),
-            (Some(_), ..) => {
-                self.bounds.cut(None);
-                self.now
-            }
-        }
-    }
-
     /// A device issues a DMA write.
     pub(crate) fn dma_issued(&mut self, device: DeviceId) {
         let paces = self.dma.entry(device.0).or_default();
@@ -194,39 +183,8 @@ impl Tracker {
         }
     }
 
-    /// The outcome is looked at, at `at`: what has happened must have happened, and what has not
-    /// must not, for the whole tile.
-    pub(crate) fn look(&mut self, at: Cycle, runs: impl Iterator<Item = Run>) {
-        let look = Stamp { at, pace: Pace::FIXED, instruction: false, site: Site::Look };
-        self.moved.before(&look, &mut self.bounds);
-        for &(then, event, pace) in &self.pending {
-            let site = event.line().map_or(Site::Look, |line| Site::Line { core: None, line });
-            let stamp = Stamp { at: then, pace, instruction: false, site };
-            self.bounds.order(&look, &stamp);
-        }
-        for (core, run) in self.cores.iter().zip(runs) {
-            if run == Run::Running && !core.pace.is_fixed() {
-                self.bounds.cut(None);
-            }
-        }
-    }
-
     /// A value that the program reads differs unless the swept values stay as they are.
     fn cut_by_value(&mut self) {
         self.bounds.cut(None);
-    }
-}
-
-impl Event {
-    /// The line that it is about.
-    fn line(&self) -> Option<LineAddr> {
-        match *self {
-            Event::Request { line, .. }
-            | Event::WriteBack { line, .. }
-            | Event::Probe { line, .. }
-            | Event::Fill { line, .. }
-            | Event::DmaVisible { line, .. } => Some(line),
-            _ => None,
-        }
     }
 }

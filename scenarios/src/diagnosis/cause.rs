@@ -224,14 +224,16 @@ fn step(roles: &Roles<'_>, lock: &LockReport, anomaly: &Anomaly) -> String {
 fn deadlock(evidence: &Evidence<'_>) -> Option<Cause> {
     let graph = WaitGraph::new(&evidence.waits.edges, evidence.deaf.iter().copied());
     let circle = graph.deadlocks().into_iter().next()?;
-    let first = circle.first()?;
+    // Not the oldest wait: who came first does not matter to a deadlock.
+    let first = circle.iter().min_by_key(|edge| edge.waiter)?;
+    let locks = circle.iter().filter(|edge| edge.kind == WaitKind::TicketLock);
     let links: Vec<Link> = circle.iter().map(|edge| wait_link(evidence, edge)).collect();
     let steps: Vec<&str> = links.iter().map(|link| link.text.as_str()).collect();
     Some(Cause {
         kind: FindingKind::Deadlock,
         cpu: Some(first.waiter),
         object: Some(first.object.clone()),
-        lock: circle.iter().find(|e| e.kind == WaitKind::TicketLock).map(|e| e.object.clone()),
+        lock: locks.min_by_key(|edge| edge.waiter).map(|edge| edge.object.clone()),
         summary: format!("Deadlock: {}", steps.join("; ")),
         root: Some(first.waiter),
         links,

@@ -128,6 +128,12 @@ impl LockState {
         &self.anomalies
     }
 
+    /// True if nothing has gone wrong with it.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.anomalies.is_empty()
+    }
+
     /// Acquisitions so far.
     #[must_use]
     pub fn acquisitions(&self) -> u64 {

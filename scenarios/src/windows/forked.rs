@@ -1,6 +1,6 @@
 //! Decides a point by a tracked run from the last moment before the values are first used.
 //!
-//! Everything up to the first use of a swept latency is the same for all values: it is run once.
+//! Everything up to the first use of a swept time is the same for all values: it is run once.
 //! Each point is a fork from there, tracked (see [`sim_x86::tile`]), up to the moment at which its
 //! outcome is decided: something is wrong that will not mend
 //! ([`Collector::is_decided`](crate::collect::Collector::is_decided)), the request has ended well
@@ -8,21 +8,24 @@
 //! the value, or the scenario stops. A run that is not decided for long goes on
 //! untracked, and decides its own point only.
 
-use super::brute::Subject;
+use super::brute::{Brute, Subject};
+use super::swept::{is_used, serve_one_request, swept};
 use super::tile::{Bound, Decide, Side, Tile, Verdict};
 use crate::diagnosis::StopReason;
-use crate::load::Loaded;
 use crate::locks::LockState;
 use crate::simulation::{RunOptions, Simulation, SimulationError};
 use crate::sweep::SweepError;
 use sim_x86::Machine;
-use sim_x86::dev::{DeviceSpec, Latency};
-use sim_x86::ids::{DeviceId, LineAddr};
+use sim_x86::ids::LineAddr;
 use sim_x86::tile::pace::{self, Site, Slope};
+use sim_x86::tile::swept::Swept;
 
 /// Cycles between two looks at a fork's outcome: the less, the wider the tiles, as nothing that
 /// follows the decision can bound them.
 const LOOK: u64 = 2_000;
+/// Cycles for which a run goes on when its outcome is settled. A tile is about as wide at most, if
+/// anything of another pace is still under way then.
+const WATCH: u64 = 8_000;
 /// Cycles of the first steps in search of the first use, and of the last.
 const STEP: u64 = 1 << 24;
 const LAST_STEP: u64 = 1 << 12;
@@ -33,57 +36,41 @@ const TRACKED: u64 = 1 << 23;
 #[derive(Debug)]
 pub struct Forked<'a> {
     subject: Subject<'a>,
-    /// The devices whose latencies are swept, one for each parameter.
-    swept: Vec<DeviceId>,
+    /// What is swept, one for each parameter, and the least values that the forks can have.
+    swept: Vec<Swept>,
+    least: [u64; 2],
     base: Simulation,
     options: RunOptions,
 }
 
-/// The device whose constant latency the parameter `path` sets, if it does.
-fn device_of(path: &str, loaded: &Loaded) -> Option<DeviceId> {
-    let (name, field) = path.strip_prefix("devices.")?.split_once('.')?;
-    let position = loaded.spec.devices.iter().position(|device| device.name() == name)?;
-    let latency = match &loaded.spec.devices[position] {
-        DeviceSpec::Hba(_) => field == "firmware_latency",
-        DeviceSpec::IrqSource(_) | DeviceSpec::Stall(_) => false,
-    };
-    let id = u8::try_from(position).ok()?;
-    latency.then_some(DeviceId(id))
-}
-
-/// True if one request at most draws a latency of `swept`: all others have theirs listed.
-fn uses_once(loaded: &Loaded, swept: &[DeviceId]) -> bool {
-    let listed = |id: &DeviceId| match &loaded.spec.devices[id.index()] {
-        DeviceSpec::Hba(hba) => hba.first_latencies.len() as u64,
-        DeviceSpec::IrqSource(_) | DeviceSpec::Stall(_) => 0,
-    };
-    // Whichever adapters the requests go to, none draws more often than this.
-    swept.iter().all(|id| loaded.requests.is_some_and(|most| most <= listed(id) + 1))
-}
-
 impl<'a> Forked<'a> {
-    /// Runs the scenario up to the first use of its parameters, with `at` for them. `None` if one
-    /// of them is not the latency of a device.
+    /// Runs the scenario up to the first use of its parameters, with `at`, the least values, for
+    /// them. `None` if one of them is not a time that tracked runs follow, or is used by the boot.
     ///
     /// # Errors
     /// If the scenario does not take the value, or does not boot.
     pub fn new(subject: Subject<'a>, at: [u64; 2]) -> Result<Option<Self>, SweepError> {
         let loaded = subject.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
-        let devices = subject.params.iter().map(|param| device_of(&param.path, &loaded));
-        let Some(swept) = devices.collect::<Option<Vec<DeviceId>>>() else { return Ok(None) };
-        let once = uses_once(&loaded, &swept);
+        let times = subject.params.iter().map(|param| swept(&param.path, &loaded));
+        let Some(swept) = times.collect::<Option<Vec<Swept>>>() else { return Ok(None) };
+        let once = serve_one_request(&loaded, &swept);
         let broke_off = |source: SimulationError| SweepError::Simulation {
             setting: subject.settings(at).join(" "),
             source: Box::new(source),
         };
         let mut base = Simulation::new(loaded).map_err(broke_off)?;
-        base.boot(subject.options.speed).map_err(broke_off)?;
-        let base = before_first_use(base, &swept, &subject.options);
+        base.boot_without(&swept, subject.options.speed).map_err(broke_off)?;
+        let values = || swept.iter().copied().zip(at);
+        if values().any(|(swept, value)| is_used(&base, swept, value)) {
+            return Ok(None);
+        }
+        let used = |base: &Simulation| values().any(|(swept, value)| is_used(base, swept, value));
+        let base = before_first_use(base, used, &subject.options).map_err(broke_off)?;
         // Only if no later request uses the value is a delivered completion the end of it.
         let replies = once.then(|| base.collector().replies() + 1);
         let options =
             RunOptions { until_decided: true, replies, look: Some(LOOK), ..subject.options };
-        Ok(Some(Forked { subject, swept, base, options }))
+        Ok(Some(Forked { subject, swept, least: at, base, options }))
     }
 
     /// Cycles that all points have in common.
@@ -103,13 +90,14 @@ impl<'a> Forked<'a> {
 
     fn fork(&self, at: [u64; 2], tracked: bool) -> Result<(Simulation, StopReason), SweepError> {
         let mut fork = self.base.clone();
-        for (&device, value) in self.swept.iter().zip(at) {
-            fork.machine_mut().set_latency(device, &Latency::Constant(value));
+        let epoch = fork.epoch().unwrap_or_default();
+        let values: Vec<(Swept, u64)> = self.swept.iter().copied().zip(at).collect();
+        for &(swept, value) in &values {
+            fork.machine_mut().set_swept(swept, value, epoch);
         }
         let mut options = self.options;
         if tracked {
-            fork.machine_mut().track(&self.swept);
-            let epoch = fork.epoch().unwrap_or_default();
+            fork.machine_mut().track(&values);
             let most = fork.machine().now().since(epoch) + TRACKED + at[0].saturating_add(at[1]);
             options.limit = Some(options.limit.map_or(most, |limit| limit.min(most)));
         }
@@ -118,6 +106,23 @@ impl<'a> Forked<'a> {
             source: Box::new(source),
         })?;
         Ok((fork, stop))
+    }
+
+    /// True if `at` uses a value before the moment from which the forks start.
+    fn is_before_base(&self, at: [u64; 2]) -> bool {
+        let early = |(swept, value, least): (&Swept, u64, u64)| {
+            matches!(swept, Swept::Arrival(_)) && value < least
+        };
+        let values = self.swept.iter().zip(at).zip(self.least);
+        values.map(|((swept, value), least)| (swept, value, least)).any(early)
+    }
+
+    /// The outcome is settled, but the run goes on for a while: what comes in that time is known to
+    /// leave alone what has settled it.
+    fn watch_on(&self, fork: &mut Simulation) {
+        fork.machine_mut().settle();
+        let until = fork.machine().now() + WATCH;
+        fork.advance(until, self.options.speed, &mut ());
     }
 
     fn bound(&self, direction: Slope, bound: pace::Bound) -> Bound {
@@ -173,25 +178,25 @@ fn verdict(fork: &Simulation, stop: &StopReason) -> Verdict {
     Verdict::from(&fork.investigate(stop).diagnosis.finding)
 }
 
-/// The simulation as it is shortly before one of `swept` is drawn for the first time, ready to be
-/// forked; or at its end, if none ever is.
+/// The simulation as it is shortly before it is `used` for the first time, ready to be forked; or
+/// before its end, if it never is.
 fn before_first_use(
     mut simulation: Simulation,
-    swept: &[DeviceId],
+    used: impl Fn(&Simulation) -> bool,
     options: &RunOptions,
-) -> Simulation {
+) -> Result<Simulation, SimulationError> {
+    let epoch = simulation.epoch().unwrap_or_default();
     let deadline = simulation.deadline(options);
     let mut step = STEP;
     loop {
         let before = simulation.fork();
         let until = (simulation.machine().now() + step).min(deadline);
-        simulation.advance(until, options.speed, &mut ());
-        let drawn = |&device: &DeviceId| simulation.machine().latencies_drawn(device) > 0;
-        let used = swept.iter().any(drawn);
-        if used && step <= LAST_STEP || !used && until == deadline {
-            return before;
+        let options = RunOptions { limit: Some(until.since(epoch)), ..*options };
+        let ended = simulation.run(&options)? != StopReason::Deadline || until == deadline;
+        if (ended || used(&simulation)) && step <= LAST_STEP {
+            return Ok(before);
         }
-        if used {
+        if ended || used(&simulation) {
             simulation = before;
             step /= 16;
         }
@@ -200,26 +205,39 @@ fn before_first_use(
 
 impl Decide for Forked<'_> {
     fn decide(&self, at: [u64; 2]) -> Result<Tile, SweepError> {
+        if self.is_before_base(at) {
+            return Brute(self.subject).decide(at);
+        }
         let (mut fork, mut stop) = self.fork(at, true)?;
+        let mut decided = verdict(&fork, &stop);
         let timed = matches!(stop, StopReason::Deadline);
         let bounds = if timed && !self.at_its_end(&fork) {
             (fork, stop) = self.fork(at, false)?;
+            decided = verdict(&fork, &stop);
             Tile::point()
         } else {
             // A time limit is a moment; everything else is decided by what has happened.
+            if !timed {
+                self.watch_on(&mut fork);
+            }
             let bounds = fork.machine_mut().tile(timed).unwrap_or_default();
             bounds.iter().map(|(direction, bound)| self.bound(direction, bound)).collect()
         };
-        let (verdict, cycles) = (verdict(&fork, &stop), self.cycles(&fork));
-        Ok(Tile { at, bounds, verdict: Some(verdict), cycles })
+        Ok(Tile { at, bounds, verdict: Some(decided), cycles: self.cycles(&fork) })
     }
 
     fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
+        if self.is_before_base(at) {
+            return Brute(self.subject).judge(at);
+        }
         let (fork, stop) = self.fork(at, false)?;
         Ok(Some(verdict(&fork, &stop)))
     }
 
     fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError> {
+        if self.is_before_base(at) {
+            return Brute(self.subject).alone(at);
+        }
         let (fork, _) = self.fork(at, false)?;
         Ok(self.shared_cycles() + self.cycles(&fork))
     }

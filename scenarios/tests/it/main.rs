@@ -11,4 +11,5 @@ mod scale;
 mod scripts;
 mod speeds;
 mod watchdog;
+mod window_cases;
 mod windows;

@@ -24,13 +24,13 @@ impl CoreBus<'_> {
 
     /// Schedules an event for the APIC timer's deadline.
     pub fn schedule_timer(&mut self) {
-        if let Some(at) = self.unit.lapic.next_timer() {
+        let expiry = self.unit.lapic.next_timer().map(|at| at.max(self.unit.clock + 1));
+        if let Some(at) = expiry {
             let core = self.unit.id;
-            let at = at.max(self.unit.clock + 1);
             self.post(at, Event::ApicTimer { core });
         }
         if let Some(tracker) = &mut self.log.tracker {
-            tracker.programs_timer(self.unit.id);
+            tracker.programs_timer(self.unit.id, expiry, self.unit.lapic.cycles_per_count());
         }
     }
 

@@ -8,6 +8,9 @@ use sim_core::{Cycle, Stream};
 /// The only event a schedule asks for.
 const ARRIVAL: u32 = 0;
 
+/// Shortest delay after a trigger.
+pub(super) const LEAST_DELAY: u64 = 1;
+
 /// Arrivals in progress. One event is under way at a time, but as many as there are triggers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Schedule {
@@ -51,7 +54,7 @@ impl Schedule {
     /// A CPU reached the instruction. Delays count from there, whether armed or not.
     pub(super) fn trigger(&mut self, ctx: &mut DevCtx) {
         if let Arrivals::Reach { delay } = &self.arrivals {
-            let delay = delay.draw(&mut self.stream, self.scheduled).max(1);
+            let delay = delay.draw(&mut self.stream, self.scheduled).max(LEAST_DELAY);
             self.schedule_at(ctx, ctx.now + delay);
         }
     }
@@ -60,6 +63,15 @@ impl Schedule {
     pub(super) fn set_delay(&mut self, latency: &Latency) {
         if let Arrivals::Reach { delay } = &mut self.arrivals {
             delay.clone_from(latency);
+        }
+    }
+
+    /// Moves the first arrival, before the schedule is armed.
+    pub(super) fn set_first(&mut self, cycles: u64) {
+        match &mut self.arrivals {
+            Arrivals::Listed(times) => times.iter_mut().take(1).for_each(|time| *time = cycles),
+            Arrivals::Periodic { first, .. } | Arrivals::Poisson { first, .. } => *first = cycles,
+            Arrivals::Reach { .. } => {}
         }
     }
 

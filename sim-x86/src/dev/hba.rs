@@ -155,6 +155,10 @@ impl Hba {
         self.firmware.set(latency);
     }
 
+    pub(super) fn set_interrupt_latency(&mut self, cycles: u64) {
+        self.interrupt_latency = Some(cycles);
+    }
+
     pub(super) fn draws(&self) -> u64 {
         self.firmware.drawn()
     }

@@ -59,6 +59,10 @@ impl IrqSource {
         self.schedule.set_delay(latency);
     }
 
+    pub(super) fn set_first_arrival(&mut self, cycles: u64) {
+        self.schedule.set_first(cycles);
+    }
+
     pub(super) fn read(&self, offset: u32) -> u32 {
         match offset {
             ARRIVALS => self.arrivals,

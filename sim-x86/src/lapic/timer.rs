@@ -58,7 +58,7 @@ impl Timer {
     }
 
     /// Core cycles per count.
-    fn cycles_per_count(&self) -> u64 {
+    pub(super) fn cycles_per_count(&self) -> u64 {
         let code = (self.divide >> 1 & 4) | (self.divide & 3);
         // SDM figure 10-10: 000 is divide-by-2, …, 110 by 128, and 111 by 1.
         u64::from(self.tick) << if code == 7 { 0 } else { code + 1 }

@@ -113,7 +113,7 @@ fn track_probe(core: &Core, tracker: Option<&mut Tracker>, now: Cycle, line: Lin
 
 /// When a core next does something by itself: executes, leaves a counted loop, or makes a buffered
 /// store visible while it sleeps or waits.
-fn acts_at(core: &Core) -> Cycle {
+pub(super) fn acts_at(core: &Core) -> Cycle {
     let unit = &core.unit;
     match unit.run {
         Run::Running => unit.clock,
@@ -609,12 +609,13 @@ impl Machine {
     }
 
     fn apic_timer(&mut self, now: Cycle, id: CoreId) {
-        if let Some(tracker) = &mut self.derived.log.tracker {
-            tracker.timer_fires(id, now);
-        }
         let lapic = &self.state.cores[id.index()].unit.lapic;
+        let live = lapic.next_timer().is_some_and(|at| at <= now);
+        if let Some(tracker) = &mut self.derived.log.tracker {
+            tracker.timer_fires(id, now, live);
+        }
         // Re-armed or stopped since: there is another event for the new deadline.
-        if lapic.next_timer().is_none_or(|at| at > now) {
+        if !live {
             return;
         }
         // What the core does in the meantime is not touched: it need not be brought here.
@@ -729,7 +730,9 @@ impl Machine {
             }
             DevEffect::Interrupt { at, to, delivery } => {
                 let event = Event::Interrupt { core: to, delivery };
-                self.schedule(at.max(now), source, event);
+                let tracker = self.derived.log.tracker.as_ref();
+                let pace = tracker.map(|tracker| tracker.device_interrupt(device));
+                self.schedule_as(pace, at.max(now), source, event);
             }
             DevEffect::Stall { core, until } => self.stall(now, core, until),
             DevEffect::Trace(what) => self.derived.log.device(now, device, what),

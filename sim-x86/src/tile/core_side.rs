@@ -29,12 +29,21 @@ pub(super) struct CoreTrack {
     open: Option<Stamp>,
     /// Interrupts that arrived and were not taken.
     arrivals: Vec<Stamp>,
-    /// When its timer was programmed.
+    /// When its timer was programmed; expiries that are known only to so many cycles.
     timer: Option<Stamp>,
+    pub(super) loose: BTreeMap<Cycle, u64>,
     /// Its cycle counts depend on the values.
     uncertain: bool,
     /// Values that depend on the clock.
     pub(super) taints: Taints,
+}
+
+impl CoreTrack {
+    /// Of the stores in its buffer.
+    pub(super) fn paces_of_stores(&self) -> impl Iterator<Item = Pace> + '_ {
+        let last = (!self.stores.is_empty()).then_some(self.last_commit);
+        self.stores.iter().copied().chain(last)
+    }
 }
 
 impl Tracker {
@@ -50,7 +59,7 @@ impl Tracker {
     /// An instruction is about to start.
     #[cold]
     pub(crate) fn instruction(&mut self, core: CoreId, at: Cycle, rip: u64, open: bool) {
-        self.note_moved(at, true);
+        self.note(at, self.pace_of(core), true);
         let track = self.core(core);
         let site = Site::Boundary { core, rip };
         let stamp = Stamp { at, pace: track.pace, instruction: true, site };
@@ -116,6 +125,7 @@ impl Tracker {
             due = stamp(at, now);
         }
         track.last_commit = due.pace;
+        self.note(at, due.pace, true);
         self.touch(core, at, due.pace, rip, line);
     }
 
@@ -262,23 +272,31 @@ impl Tracker {
     pub(crate) fn wakes(&mut self, core: CoreId, since: Cycle, at: Cycle, on_time: bool) {
         self.cut_unless(on_time || self.now.is_fixed());
         let stamp = self.event_stamp(at, Site::Arrival { core });
-        let track = &self.cores[core.index()];
+        let track = &mut self.cores[core.index()];
         if let Some(latest) = track.latest {
             self.bounds.order(&Stamp { at: since, pace: track.pace, ..latest }, &stamp);
         }
+        // What arrives from now on has not woken it.
+        track.open = Some(stamp);
         self.resumes(core);
     }
 
-    /// A core programs its timer.
+    /// A core programs its timer to expire at `at`, counting every `tick` cycles.
     #[cold]
-    pub(crate) fn programs_timer(&mut self, core: CoreId) {
+    pub(crate) fn programs_timer(&mut self, core: CoreId, at: Option<Cycle>, tick: u64) {
         let track = self.core(core);
         track.timer = track.latest;
+        self.step.timer = at.map(|at| (at, tick));
     }
 
-    /// The timer's event comes, live or stale: after what was last programmed.
-    pub(crate) fn timer_fires(&mut self, core: CoreId, at: Cycle) {
-        let stamp = self.event_stamp(at, Site::Arrival { core });
+    /// The timer's event comes, after what was last programmed: `live`, or a stale one.
+    pub(crate) fn timer_fires(&mut self, core: CoreId, at: Cycle, live: bool) {
+        let mut stamp = self.event_stamp(at, Site::Arrival { core });
+        let track = &mut self.cores[core.index()];
+        if let Some(margin) = track.loose.remove(&at) {
+            stamp.at = Cycle(at.since(Cycle(margin)));
+            self.cut_unless(!live);
+        }
         if let Some(programmed) = &self.cores[core.index()].timer {
             self.bounds.order(programmed, &stamp);
         }
@@ -288,7 +306,8 @@ impl Tracker {
     #[cold]
     pub(crate) fn reads_count(&mut self, core: CoreId) {
         let track = &self.cores[core.index()];
-        let timer = track.timer.is_none_or(|timer| timer.pace == track.pace);
+        let timer =
+            track.timer.is_none_or(|timer| timer.pace == track.pace && track.loose.is_empty());
         if !track.pace.is_fixed() || track.uncertain || !timer {
             self.cut_by_value();
         }

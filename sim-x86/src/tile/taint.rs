@@ -8,12 +8,18 @@
 use super::Tracker;
 use super::pace::{Slope, VALUES};
 use crate::core::regs::Registers;
+use crate::event::Event;
 use crate::ids::{CoreId, PhysAddr};
 use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
     OpKind, Register,
 };
+use sim_core::Cycle;
 use std::collections::BTreeMap;
+
+/// Most cycles by which the expiry of a timer that counts to a fixed time moves per unit: what the
+/// rounding of a fixed-point factor makes of nothing.
+const MOST_DRIFT: f64 = 1e-6;
 
 /// How a value depends on the swept values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,6 +78,8 @@ pub(super) struct Step {
     loads: Vec<(PhysAddr, u64, u64)>,
     stores: Vec<(PhysAddr, u64)>,
     clock: bool,
+    /// It programs the timer: when that expires, and the cycles of a count.
+    pub(super) timer: Option<(Cycle, u64)>,
 }
 
 /// Tainted memory, by aligned 8-byte words.
@@ -113,6 +121,7 @@ impl Tracker {
         self.step.loads.clear();
         self.step.stores.clear();
         self.step.clock = false;
+        self.step.timer = None;
     }
 
     /// It loads from RAM.
@@ -320,7 +329,7 @@ impl Tracker {
             }
             M::Push => {
                 let (_, taint) = self.operand(done, 0);
-                self.set_memory(taint);
+                self.set_memory(done.core, taint);
             }
             M::Pop => {
                 let (_, taint, _) = self.loaded();
@@ -569,7 +578,7 @@ impl Tracker {
                     }
                 }
             }
-            _ => self.set_memory(taint),
+            _ => self.set_memory(done.core, taint),
         }
         if let Some(flags) = flags {
             self.set_flags(done, flags.map(|flags| (0, flags)));
@@ -583,7 +592,7 @@ impl Tracker {
     }
 
     /// What the instruction stored has `taint`.
-    fn set_memory(&mut self, taint: Option<Taint>) {
+    fn set_memory(&mut self, core: CoreId, taint: Option<Taint>) {
         let stores = std::mem::take(&mut self.step.stores);
         for &(addr, size) in &stores {
             self.overwrites(addr, size);
@@ -594,7 +603,29 @@ impl Tracker {
                 self.words.insert(addr.0 / 8, TaintedWord { taint, bytes });
             }
             // To a device or the local APIC, or in a part of a word.
-            _ => self.cut_by_value(),
+            _ => match self.step.timer.take() {
+                Some(programmed) => self.loosen(core, programmed, taint),
+                None => self.cut_by_value(),
+            },
         }
+    }
+
+    /// A timer is programmed with a count that moves against the clock that it is added to, as the
+    /// distance to a fixed time does: it expires at the same cycle for all values, but for the
+    /// rounding of the count.
+    fn loosen(&mut self, core: CoreId, (at, tick): (Cycle, u64), count: Taint) {
+        let pace = self.cores[core.index()].pace;
+        let drift: [f64; VALUES] = std::array::from_fn(|which| {
+            f64::from(pace.slope[which]) + count.k[which] * tick as f64
+        });
+        if !count.error.is_finite() || drift.iter().any(|drift| drift.abs() > MOST_DRIFT) {
+            return self.cut_by_value();
+        }
+        // As far as all of the drift is less than a cycle.
+        self.stay_within(Taint { k: drift, error: 0.0 }, 1);
+        let margin = (count.error * tick as f64).ceil() as u64 + 2;
+        let event = Event::ApicTimer { core };
+        self.pending.retain(|&(then, other, _)| then != at || other != event);
+        self.cores[core.index()].loose.insert(at, margin);
     }
 }
