@@ -8,6 +8,7 @@
 
 mod brute;
 mod cover;
+pub mod flip;
 mod forked;
 pub mod judge;
 mod map;

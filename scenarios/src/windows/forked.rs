@@ -9,6 +9,7 @@
 //! untracked, and decides its own point only.
 
 use super::brute::Subject;
+use super::flip::Stage;
 use super::tile::{Bound, Decide, Side, Tile, Verdict};
 use crate::diagnosis::StopReason;
 use crate::load::Loaded;
@@ -101,11 +102,17 @@ impl<'a> Forked<'a> {
         Ok((verdict(&fork, &stop), fork.machine().clone()))
     }
 
-    fn fork(&self, at: [u64; 2], tracked: bool) -> Result<(Simulation, StopReason), SweepError> {
+    /// A fork from before the first use of the values, with these.
+    fn with(&self, at: [u64; 2]) -> Simulation {
         let mut fork = self.base.clone();
         for (&device, value) in self.swept.iter().zip(at) {
             fork.machine_mut().set_latency(device, &Latency::Constant(value));
         }
+        fork
+    }
+
+    fn fork(&self, at: [u64; 2], tracked: bool) -> Result<(Simulation, StopReason), SweepError> {
+        let mut fork = self.with(at);
         let mut options = self.options;
         if tracked {
             fork.machine_mut().track(&self.swept);
@@ -222,5 +229,19 @@ impl Decide for Forked<'_> {
     fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError> {
         let (fork, _) = self.fork(at, false)?;
         Ok(self.shared_cycles() + self.cycles(&fork))
+    }
+
+    fn stage(&self) -> Option<&dyn Stage> {
+        Some(self)
+    }
+}
+
+impl Stage for Forked<'_> {
+    fn subject(&self) -> &Subject<'_> {
+        &self.subject
+    }
+
+    fn start(&self, at: [u64; 2]) -> Result<(Simulation, RunOptions), SweepError> {
+        Ok((self.with(at), self.options))
     }
 }
