@@ -227,9 +227,7 @@ impl AccessLog {
         let Some(word) = self.word_at(addr, size) else { return };
         let access = Access { at: record.at.0, actor: record.actor, word, rip, deed };
         let again = |entry: &Entry| match entry {
-            Entry::Access(old) => {
-                !deed.writes() && Access { at: old.at, ..access } == *old
-            }
+            Entry::Access(old) => !deed.writes() && Access { at: old.at, ..access } == *old,
             Entry::Message(..) => false,
         };
         let last = self.latest.get(&record.actor).map(|&index| &self.entries[index]);

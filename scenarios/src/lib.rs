@@ -22,7 +22,7 @@ pub mod locks;
 pub mod names;
 pub mod plan;
 pub mod propagation;
-
+pub mod races;
 pub mod report;
 mod requests;
 pub mod retrace;

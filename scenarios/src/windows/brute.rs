@@ -97,7 +97,8 @@ impl Stage for Brute<'_> {
 
     fn start(&self, at: [u64; 2]) -> Result<(Simulation, RunOptions), SweepError> {
         let loaded = self.0.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
-        let mut simulation = Simulation::new(loaded).map_err(|error| self.0.broke_off(at, error))?;
+        let mut simulation =
+            Simulation::new(loaded).map_err(|error| self.0.broke_off(at, error))?;
         simulation.boot(self.0.options.speed).map_err(|error| self.0.broke_off(at, error))?;
         Ok((simulation, self.0.options))
     }

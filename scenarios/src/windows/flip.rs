@@ -20,6 +20,7 @@ use crate::sweep::SweepError;
 use serde::{Deserialize, Serialize};
 use sim_core::Cycle;
 use sim_x86::Stop;
+use sim_x86::core::regs::Registers;
 use sim_x86::ids::CoreId;
 use sim_x86::trace::Actor;
 use std::collections::BTreeMap;
@@ -100,24 +101,29 @@ fn counterpart(course: &Course<'_>, key: Key) -> Access {
 }
 
 /// One run of a value, with what it did to the words that matter.
-struct Course<'a> {
+pub(super) struct Course<'a> {
     stage: &'a dyn Stage,
     value: u64,
     /// Before the values were used.
     start: Simulation,
     options: RunOptions,
-    words: Vec<Word>,
+    log: AccessLog,
     accesses: Vec<(Key, Access)>,
     verdict: Verdict,
 }
 
 impl<'a> Course<'a> {
-    fn of(stage: &'a dyn Stage, value: u64) -> Result<Self, SweepError> {
+    pub(super) fn of(stage: &'a dyn Stage, value: u64) -> Result<Self, SweepError> {
         let (mut start, options) = stage.start([value, 0])?;
         let words = words(&start);
         AccessLog::new(words.clone()).watch(&mut start);
-        let (verdict, accesses) = run(stage, value, start.clone(), &options, &words)?;
-        Ok(Course { stage, value, start, options, words, accesses, verdict })
+        let (verdict, log) = run(stage, value, start.clone(), &options, &words)?;
+        Ok(Course { stage, value, start, options, accesses: log.keyed(), log, verdict })
+    }
+
+    /// Accesses and messages.
+    pub(super) fn log(&self) -> &AccessLog {
+        &self.log
     }
 
     /// Holds up the first of two accesses until the second comes before it; `None` unless that
@@ -127,11 +133,11 @@ impl<'a> Course<'a> {
         let Some(cycles) = held.threshold() else { return Ok(None) };
         let run = |cycles| {
             let simulation = held.simulation(cycles);
-            run(self.stage, self.value, simulation, &self.options, &self.words)
+            run(self.stage, self.value, simulation, &self.options, self.log.words())
         };
         let (kept, before) = run(cycles - 1)?;
         let (turned, after) = run(cycles)?;
-        let first = inversions(&before, &after).into_iter().next();
+        let first = inversions(&before.keyed(), &after.keyed()).into_iter().next();
         let alone = first.is_some_and(|pair| pair.map(|(key, _)| key) == held.pair);
         let proved = kept == self.verdict && turned == *wanted && alone;
         let delayed = held.core.to_string();
@@ -164,14 +170,21 @@ impl<'a> Course<'a> {
         (stop == Stop::Deadline).then_some(())
     }
 
+    /// The function that an access is made for.
+    fn function(&self, access: &Access) -> Option<String> {
+        let (core, mut simulation) = self.before(access)?;
+        let regs = *simulation.machine().registers(core);
+        // Return addresses may still be in the store buffer; they leave it before what follows.
+        self.advance(&mut simulation, Cycle(access.at + 1))?;
+        Some(function(&simulation, &regs))
+    }
+
     /// Who does what, in words.
-    fn side(&self, access: &Access) -> Side {
-        let word = &self.words[access.word];
+    pub(super) fn side(&self, access: &Access) -> Side {
+        let word = &self.log.words()[access.word];
         let (verb, name) = (verb(word.role, access.deed), &word.name);
-        let function = match self.before(access) {
-            Some((core, simulation)) => function(&simulation, core),
-            None => self.start.loaded().symbols.format(access.rip),
-        };
+        let function = self.function(access);
+        let function = function.unwrap_or_else(|| self.start.loaded().symbols.format(access.rip));
         let who = match access.actor {
             Actor::Core(core) => core.to_string(),
             Actor::Device(device) => {
@@ -190,12 +203,12 @@ fn run(
     mut simulation: Simulation,
     options: &RunOptions,
     words: &[Word],
-) -> Result<(Verdict, Vec<(Key, Access)>), SweepError> {
+) -> Result<(Verdict, AccessLog), SweepError> {
     let mut log = AccessLog::new(words.to_vec());
     let stop = simulation.run_observed(options, &mut log);
     let stop = stop.map_err(|source| stage.subject().broke_off([value, 0], source))?;
     let verdict = Verdict::from(&simulation.investigate(&stop).diagnosis.finding);
-    Ok((verdict, log.keyed()))
+    Ok((verdict, log))
 }
 
 /// A run that is stopped right before the first access of a pair.
@@ -263,17 +276,14 @@ impl<'a> Held<'a> {
 
 /// The accesses from here to `until`.
 fn since(course: &Course<'_>, mut simulation: Simulation, until: u64) -> Vec<(Key, Access)> {
-    let mut log = AccessLog::new(course.words.clone());
+    let mut log = AccessLog::new(course.log.words().to_vec());
     simulation.advance(Cycle(until), course.options.speed, &mut log);
     log.keyed()
 }
 
 /// Conflicting accesses that come in this order in `first` and the other way round in `second`,
 /// those of two writes first, then by when the later one came.
-fn inversions(
-    first: &[(Key, Access)],
-    second: &[(Key, Access)],
-) -> Vec<[(Key, Access); 2]> {
+fn inversions(first: &[(Key, Access)], second: &[(Key, Access)]) -> Vec<[(Key, Access); 2]> {
     let place: BTreeMap<Key, usize> =
         second.iter().enumerate().map(|(index, (key, _))| (*key, index)).collect();
     let mut found = Vec::new();
@@ -319,10 +329,11 @@ pub(crate) fn verb(role: Role, deed: Deed) -> &'static str {
 /// Functions that users do not think of: what they are called for counts.
 const PRIMITIVES: [&str; 4] = ["_spin_", "_raw_spin_", "__init_waitqueue_head", "__ticket_spin_"];
 
-/// The function that a CPU is in, as the source has it: of locks, the one that uses them.
-fn function(simulation: &Simulation, core: CoreId) -> String {
+/// The function that a CPU with `regs` is in, as the source has it: of locks, the one that uses
+/// them.
+fn function(simulation: &Simulation, regs: &Registers) -> String {
     let (machine, symbols) = (simulation.machine(), &simulation.loaded().symbols);
-    let (memory, regs) = (MachineMemory(machine), machine.registers(core));
+    let memory = MachineMemory(machine);
     let names = Names { symbols, debug: &Guest::shipped().debug, memory: &memory };
     let trace = unwind(&memory, symbols, &Stacks::of_guest(symbols), regs);
     let primitive = |name: &str| PRIMITIVES.iter().any(|prefix| name.starts_with(prefix));
