@@ -347,6 +347,7 @@ impl Observer for Collector {
             Trace::Read { .. }
             | Trace::Ipi { .. }
             | Trace::Arrive { .. }
+            | Trace::DeviceWrite { .. }
             | Trace::Retire { .. } => {}
         }
     }

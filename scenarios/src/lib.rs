@@ -1,5 +1,6 @@
 //! Scenario language, guest kernel, runs, sweeps, diagnosis.
 
+pub mod accesses;
 pub mod backtrace;
 mod boot;
 pub mod bounded;
@@ -21,6 +22,7 @@ pub mod locks;
 pub mod names;
 pub mod plan;
 pub mod propagation;
+pub mod races;
 pub mod report;
 mod requests;
 pub mod retrace;

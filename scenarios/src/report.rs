@@ -8,6 +8,7 @@ use crate::investigate::Investigation;
 use crate::locks::LockReport;
 use crate::tasks::TaskCounts;
 use crate::waits::Waits;
+use crate::windows::Distance;
 use cpu::CpuReport;
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,9 @@ pub struct Report {
     pub trace_hash: String,
     /// Command that repeats the run.
     pub reproduce: String,
+    /// How far the run is from another outcome, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance: Option<Distance>,
 }
 
 impl Report {
@@ -140,6 +144,7 @@ impl Report {
             host_seconds: facts.host_seconds,
             trace_hash: facts.trace_hash,
             reproduce: facts.reproduce,
+            distance: None,
         }
     }
 
@@ -153,7 +158,8 @@ impl Report {
     /// The text that follows the console's output, without colours.
     #[must_use]
     pub fn to_text(&self) -> String {
-        text::render(self)
+        let distance = self.distance.as_ref().map(|distance| format!("\n{}", distance.to_text()));
+        text::render(self) + &distance.unwrap_or_default()
     }
 }
 

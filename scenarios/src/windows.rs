@@ -5,9 +5,13 @@
 //! [`Cover`] asks for tiles until every value is known; [`Table`] has the windows of one
 //! parameter, [`Map`] the regions of two. [`odds`] integrates a distribution over the windows,
 //! [`monte_carlo`] estimates the same by sampling, [`judge`] compares with single runs.
+//! [`flip`] proves which order of two accesses makes an edge; [`Distance`] says how far one value is
+//! from the next window.
 
 mod brute;
 mod cover;
+mod distance;
+pub mod flip;
 mod forked;
 pub mod judge;
 mod map;
@@ -22,6 +26,7 @@ use crate::sweep::SweepError;
 
 pub use brute::{Brute, Subject};
 pub use cover::{Area, Cover, CoverError};
+pub use distance::{Distance, Near, Racing};
 pub use forked::Forked;
 pub use map::{Map, Rectangle, Region};
 pub use table::{Edge, Table, Window};

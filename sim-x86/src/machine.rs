@@ -292,6 +292,14 @@ impl Machine {
         self.derived.log.set_stops(Ranges::default());
     }
 
+    /// Holds a CPU up for `cycles` before its next instruction, as an SMI would: nothing interrupts
+    /// it meanwhile. Stores that it has buffered leave as they would have, and nobody else notices.
+    pub fn hold_up(&mut self, core: CoreId, cycles: u64) {
+        let now = self.state.now;
+        let next = self.clock(core).max(now);
+        self.stall(now, Some(core), next + cycles);
+    }
+
     /// Replaces a device's latency (see [`Device::set_latency`]) for draws from now on: a fork made
     /// before the first draw then runs as if it had been built with it.
     pub fn set_latency(&mut self, device: DeviceId, latency: &Latency) {

@@ -91,6 +91,11 @@ pub enum Trace {
         /// Kind.
         delivery: Delivery,
     },
+    /// This CPU wrote to a register of a device; the write is on its way.
+    DeviceWrite {
+        /// Which device.
+        device: DeviceId,
+    },
     /// A device asked for an interrupt.
     DeviceInterrupt {
         /// Which device.

@@ -1,11 +1,12 @@
 //! Decides a point by running it, and nothing else.
 
+use super::flip::Stage;
 use super::tile::{Decide, Tile, Verdict};
 use crate::diagnostics::Diagnostics;
 use crate::document::Document;
 use crate::guest::Guest;
 use crate::load::{Files, Loaded};
-use crate::simulation::RunOptions;
+use crate::simulation::{RunOptions, Simulation, SimulationError};
 use crate::sweep::{Param, SweepError, alone};
 
 /// A scenario whose parameters are swept.
@@ -32,6 +33,11 @@ impl Subject<'_> {
     #[must_use]
     pub fn settings(&self, at: [u64; 2]) -> Vec<String> {
         self.params.iter().zip(at).map(|(param, value)| param.setting(value)).collect()
+    }
+
+    /// A run with these values broke off.
+    pub(super) fn broke_off(&self, at: [u64; 2], source: SimulationError) -> SweepError {
+        SweepError::Simulation { setting: self.settings(at).join(" "), source: Box::new(source) }
     }
 
     /// Loads the scenario with these values.
@@ -77,5 +83,23 @@ impl Decide for Brute<'_> {
 
     fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError> {
         self.run(at).map(|(_, cycles)| cycles)
+    }
+
+    fn stage(&self) -> Option<&dyn Stage> {
+        Some(self)
+    }
+}
+
+impl Stage for Brute<'_> {
+    fn subject(&self) -> &Subject<'_> {
+        &self.0
+    }
+
+    fn start(&self, at: [u64; 2]) -> Result<(Simulation, RunOptions), SweepError> {
+        let loaded = self.0.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
+        let mut simulation =
+            Simulation::new(loaded).map_err(|error| self.0.broke_off(at, error))?;
+        simulation.boot(self.0.options.speed).map_err(|error| self.0.broke_off(at, error))?;
+        Ok((simulation, self.0.options))
     }
 }

@@ -9,6 +9,7 @@
 //! untracked, and decides its own point only.
 
 use super::brute::{Brute, Subject};
+use super::flip::Stage;
 use super::swept::{is_used, serve_one_request, swept};
 use super::tile::{Bound, Decide, Side, Tile, Verdict};
 use crate::diagnosis::StopReason;
@@ -88,16 +89,26 @@ impl<'a> Forked<'a> {
         Ok((verdict(&fork, &stop), fork.machine().clone()))
     }
 
-    fn fork(&self, at: [u64; 2], tracked: bool) -> Result<(Simulation, StopReason), SweepError> {
+    /// A fork from before the first use of the values, with these.
+    fn with(&self, at: [u64; 2]) -> Simulation {
         let mut fork = self.base.clone();
         let epoch = fork.epoch().unwrap_or_default();
-        let values: Vec<(Swept, u64)> = self.swept.iter().copied().zip(at).collect();
-        for &(swept, value) in &values {
+        for (swept, value) in self.values(at) {
             fork.machine_mut().set_swept(swept, value, epoch);
         }
+        fork
+    }
+
+    fn values(&self, at: [u64; 2]) -> Vec<(Swept, u64)> {
+        self.swept.iter().copied().zip(at).collect()
+    }
+
+    fn fork(&self, at: [u64; 2], tracked: bool) -> Result<(Simulation, StopReason), SweepError> {
+        let mut fork = self.with(at);
         let mut options = self.options;
         if tracked {
-            fork.machine_mut().track(&values);
+            fork.machine_mut().track(&self.values(at));
+            let epoch = fork.epoch().unwrap_or_default();
             let most = fork.machine().now().since(epoch) + TRACKED + at[0].saturating_add(at[1]);
             options.limit = Some(options.limit.map_or(most, |limit| limit.min(most)));
         }
@@ -240,5 +251,19 @@ impl Decide for Forked<'_> {
         }
         let (fork, _) = self.fork(at, false)?;
         Ok(self.shared_cycles() + self.cycles(&fork))
+    }
+
+    fn stage(&self) -> Option<&dyn Stage> {
+        Some(self)
+    }
+}
+
+impl Stage for Forked<'_> {
+    fn subject(&self) -> &Subject<'_> {
+        &self.subject
+    }
+
+    fn start(&self, at: [u64; 2]) -> Result<(Simulation, RunOptions), SweepError> {
+        Ok((self.with(at), self.options))
     }
 }

@@ -1,8 +1,10 @@
 //! The windows over one parameter: which values lead to what, and what changes at each edge.
 
 use super::cover::Cover;
+use super::flip::{Flip, Proof};
 use super::tile::{Side, Verdict};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Neighbouring values with one verdict, none of which could be added.
@@ -46,6 +48,8 @@ pub struct Edge {
     /// Two accesses, in their order at `above`, which is another at `below`; `None` if it is not
     /// known.
     pub pair: Option<[Side; 2]>,
+    /// How it was proved that their order makes the edge; nothing if it was not.
+    pub proved: Vec<Flip>,
 }
 
 /// All windows of a range, in ascending order, and the edges between them.
@@ -71,10 +75,33 @@ impl Table {
         let edge = |two: &[Window]| {
             let (below, above) = (two[0].hi, two[1].lo);
             let pair = cover.lows.get(&above).cloned().flatten();
-            (above - below == 1).then_some(Edge { below, above, pair })
+            (above - below == 1).then_some(Edge { below, above, pair, proved: Vec::new() })
         };
         let edges = windows.windows(2).filter_map(edge).collect();
         Table { windows, edges }
+    }
+
+    /// The lowest edges, at most `most`, of which both sides are decided: by index.
+    #[must_use]
+    pub fn provable(&self, most: usize) -> Vec<usize> {
+        let decided = |value| self.verdict(value).flatten().is_some();
+        let edges = self.edges.iter().enumerate();
+        let provable = edges.filter(|(_, edge)| decided(edge.below) && decided(edge.above));
+        provable.map(|(index, _)| index).take(most).collect()
+    }
+
+    /// Takes over proved pairs of the lowest `most` edges, by the last value below their edges, in place of those at which
+    /// tiles happened to end.
+    pub fn prove(&mut self, proofs: &BTreeMap<u64, Proof>, most: usize) {
+        for index in self.provable(most) {
+            let edge = &mut self.edges[index];
+            if let Some(proof) = proofs.get(&edge.below)
+                && let Some(pair) = &proof.pair
+            {
+                edge.pair = Some(pair.clone());
+                edge.proved.clone_from(&proof.flips);
+            }
+        }
     }
 
     /// What `value` leads to; `None` if it is in no window, `Some(None)` if it is undecided.

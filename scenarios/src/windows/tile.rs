@@ -1,5 +1,6 @@
 //! Tiles: all values for which a run takes the same course.
 
+use super::flip::Stage;
 use crate::diagnosis::{Finding, FindingKind};
 use crate::sweep::SweepError;
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,11 @@ pub trait Decide: Sync {
     /// # Errors
     /// If the scenario does not take the value, or the run breaks off.
     fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError>;
+
+    /// What its runs can be looked into with; `None` if there are none.
+    fn stage(&self) -> Option<&dyn Stage> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use scenarios::simulation::NoFiles;
 use std::path::Path;
 
 /// What the catalogue must hold.
-pub(crate) const FILES: [&str; 12] = [
+pub(crate) const FILES: [&str; 13] = [
     "ab-ba",
     "irq-unsafe-lock",
     "mpt2sas-broken-exclusion",
     "mpt2sas-ctl",
     "mpt2sas-ctl-fixed",
+    "mpt2sas-field",
     "mpt2sas-first-use",
     "mpt2sas-lost-completion",
     "mpt2sas-realistic",

@@ -4,8 +4,11 @@ use crate::posted;
 use scenarios::document::Document;
 use scenarios::simulation::{NoFiles, RunOptions};
 use scenarios::sweep::Param;
+use scenarios::windows::flip::prove;
 use scenarios::windows::judge::{Points, compare};
-use scenarios::windows::{Area, Cover, CoverError, Decide, Forked, Subject, Table, Tile};
+use scenarios::windows::{
+    Area, Cover, CoverError, Decide, Distance, Forked, Side, Subject, Table, Tile,
+};
 
 /// The windows of `document` over the firmware latency, found and judged at every value close to
 /// an edge and at some others.
@@ -96,4 +99,56 @@ fn tracking_changes_nothing() {
         assert_eq!(machine.trace_hash(), tracked.trace_hash());
         assert!(tile.contains([latency, 0]));
     }
+}
+
+/// The decider of the firmware latency of `document`.
+fn with_forked<T>(document: &Document, take: impl FnOnce(&Forked<'_>) -> T) -> T {
+    let params = ["devices.ioc0.firmware_latency=0cy..1cy".parse::<Param>().expect("a range")];
+    let options = RunOptions { until_decided: true, ..RunOptions::default() };
+    let subject = Subject { document, files: &NoFiles, params: &params, options };
+    take(&Forked::new(subject, [0, 0]).expect("it boots").expect("a device's latency"))
+}
+
+#[test]
+fn the_order_that_makes_each_edge_is_proved_and_the_distance_is_that_to_the_edge() {
+    let document = posted::scenario("init-after-post", 1, "initial_uses: 3");
+    let (table, _) = judged(&document, (0, 20_000));
+    let broken = table.windows.iter().position(|window| window.finding() == "lock-corrupted");
+    let (first, last) = (broken.expect("a window"), table.windows.len() - 1);
+    with_forked(&document, |forked| {
+        for edge in &table.edges[first - 1..] {
+            let proof = prove(forked, edge.below).expect("it runs").expect("an edge");
+            assert!(!proof.flips.is_empty(), "{proof:?}");
+            let [zeroes, inside] = proof.pair.expect("a proved pair");
+            assert!(zeroes.what.starts_with("init_completion zeroes"), "{zeroes:?}");
+            assert!(inside.what.starts_with("complete "), "{inside:?}");
+            assert_ne!(zeroes.who, inside.who);
+        }
+        assert_eq!(prove(forked, table.windows[last].lo).expect("it runs"), None);
+
+        // One passing run, from which nobody would think that anything is wrong.
+        let value = table.windows[last].lo + 147;
+        let distance = Distance::of(forked, value, (0, 20_000)).expect("it runs");
+        let near = distance.nearest().expect("an edge");
+        assert_eq!((near.value, near.distance), (table.windows[last - 1].hi, 148));
+        assert_eq!(near.verdict, table.windows[last - 1].verdict);
+        assert_eq!(distance.above, None);
+        let deciding: Vec<_> = distance.races.iter().filter(|race| race.decides).collect();
+        assert!(!deciding.is_empty(), "{:?}", distance.races);
+        assert!(deciding.iter().all(|race| race.gap > 0));
+    });
+}
+
+#[test]
+fn the_fixed_driver_has_no_racing_initialisation() {
+    let races = |driver| {
+        let document = posted::scenario(driver, 1, "initial_uses: 3");
+        let races = with_forked(&document, |forked| {
+            Distance::of(forked, 19_000, (19_000, 19_000)).expect("it runs").races
+        });
+        let zeroes = |side: &Side| side.what.contains("init_completion zeroes");
+        races.iter().filter(|race| race.pair.iter().any(zeroes)).count()
+    };
+    assert!(races("init-after-post") > 0);
+    assert_eq!(races("init-before-post"), 0);
 }

@@ -485,6 +485,7 @@ impl CoreBus<'_> {
         self.unit.note(Note::Device, self.unit.clock, self.rip, addr.0 ^ value.rotate_left(32));
         let at = self.unit.clock + u64::from(self.spec.interrupts.mmio_write).max(self.leg());
         if let Some((device, offset)) = self.map.find(addr) {
+            self.log.core(self.unit.clock, self.unit.id, Trace::DeviceWrite { device });
             self.post(at, Event::MmioWrite { device, offset, value: value as u32 });
             if size == 8 {
                 let value = (value >> 32) as u32;

@@ -224,6 +224,7 @@ impl TraceLog {
             }
             Trace::Ipi { .. }
             | Trace::Arrive { .. }
+            | Trace::DeviceWrite { .. }
             | Trace::DeviceInterrupt { .. }
             | Trace::DeviceRequest { .. }
             | Trace::DeviceReply { .. } => self.mask.messages,

@@ -739,7 +739,7 @@ impl Machine {
         }
     }
 
-    fn stall(&mut self, now: Cycle, which: Option<CoreId>, until: Cycle) {
+    pub(super) fn stall(&mut self, now: Cycle, which: Option<CoreId>, until: Cycle) {
         for id in 0..self.state.cores.len() as u16 {
             let id = CoreId(id);
             if which.is_some_and(|core| core != id) {

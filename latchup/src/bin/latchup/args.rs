@@ -129,6 +129,7 @@ Examples:
   latchup run scenarios/catalog/mpt2sas-ctl.ron
   latchup run case.ron --set devices.ioc0.firmware_latency=9us --out result
   latchup run case.ron --seed 7 --json | jq .finding
+  latchup run case.ron --distance devices.ioc0.firmware_latency
   latchup run program.elf --cores 4
 
 Exit status:
@@ -309,6 +310,15 @@ pub(crate) struct RunArgs {
     /// this folder; `latchup plot` draws the pictures anew from timeline.json.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+
+    /// Say how far this run is from another outcome: up to which other value of PATH everything
+    /// ends as it does here, and which accesses nothing orders (see docs/exact-windows.md).
+    #[arg(long, value_name = "PATH")]
+    pub(crate) distance: Option<String>,
+
+    /// Look for other outcomes as far as this from the value: a time, or a plain number.
+    #[arg(long, value_name = "SPAN", requires = "distance", default_value = "1000000")]
+    pub(crate) within: String,
 }
 
 #[derive(Debug, Args)]
@@ -335,6 +345,10 @@ pub(crate) struct SweepArgs {
     /// Run until the scenario ends, even if the outcome is decided before.
     #[arg(long)]
     pub(crate) full: bool,
+
+    /// Prove the causes of the lowest N edges: the pair of accesses whose order makes each.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub(crate) proofs: usize,
 
     /// Sweep part I (from 0) of N, into the folder shard-I-of-N in the results' folder. `array/N`
     /// takes I from SLURM_ARRAY_TASK_ID or HQ_TASK_ID, `array` also N from Slurm.

@@ -23,9 +23,11 @@ pub(crate) fn merge(args: &MergeArgs, screen: &mut Screen) -> Outcome {
     parts.sort_by_key(|part| part.area.first);
     let plan = whole(&parts)?;
     let (mut found, mut run_cycles) = (Vec::new(), None);
+    let mut proofs = sweep::Proofs::new();
     for part in &parts {
         let (tiles, work) = sweep::finished(&part.folder, part.area)?;
         found.extend(tiles);
+        proofs.extend(sweep::read_proofs(&part.folder)?);
         run_cycles.get_or_insert(work.run_cycles);
     }
     let out = args.out.as_deref().or_else(|| args.folders.first().map(PathBuf::as_path));
@@ -34,7 +36,8 @@ pub(crate) fn merge(args: &MergeArgs, screen: &mut Screen) -> Outcome {
     let (runs, cycles) = cover.work();
     let run_cycles = run_cycles.unwrap_or(0);
     let work = Work { runs, cycles, points: plan.whole().points(), run_cycles };
-    let found = sweep::write(&dir, &plan, &cover, &work)?;
+    sweep::write_proofs(&dir, &proofs)?;
+    let found = sweep::write(&dir, &plan, &cover, &proofs, &work)?;
     if args.parquet {
         found.write_parquet(&dir)?;
     }

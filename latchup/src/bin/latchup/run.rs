@@ -1,5 +1,7 @@
 //! `latchup run`.
 
+mod distance;
+
 use crate::args::RunArgs;
 use crate::fail::Failure;
 use crate::input::{Input, options, reproduce};
@@ -73,6 +75,9 @@ pub(crate) fn run(args: &RunArgs, screen: &mut Screen) -> Outcome {
     report.host_seconds = started.elapsed().as_secs_f64();
     report.reproduce = reproduce(&args.subject);
     report.scenario.file = Some(input.file.to_string_lossy().into_owned());
+    let path = args.distance.as_deref();
+    report.distance =
+        path.map(|path| distance::measure(args, path, &input, &options)).transpose()?;
 
     let finished = Finished { simulation, stop, investigation, report };
     if let Some(out) = &out {

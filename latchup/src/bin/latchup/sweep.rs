@@ -5,12 +5,14 @@ mod grid;
 mod judge;
 mod odds;
 mod plan;
+mod proofs;
 mod results;
 mod shard;
 mod table;
 mod tiles;
 
 pub(crate) use plan::Plan;
+pub(crate) use proofs::{Proofs, read as read_proofs, write as write_proofs};
 pub(crate) use results::{Work, draw, finished, read_plan, rebuild, write};
 pub(crate) use table::tell;
 pub(crate) use tiles::Tiles;

@@ -4,7 +4,7 @@ use super::judge::Court;
 use super::odds::Question;
 use super::plan::{FORMAT, Parameter, Plan};
 use super::results::{Found, Work};
-use super::{Written, digest, folder, odds, progress, results, shard, table, wrong_range};
+use super::{Written, digest, folder, odds, progress, proofs, results, shard, table, wrong_range};
 use crate::args::{JudgeBy, SweepArgs};
 use crate::fail::Failure;
 use crate::input::{Input, options, pool, reproduce_words};
@@ -43,7 +43,11 @@ pub(super) fn sweep(args: &SweepArgs, written: Vec<Written>, screen: &mut Screen
     let pool = pool(args.jobs)?;
     let cover = cover(&dir, &plan, area, &*decider, &pool, screen)?;
     let work = work(&cover, &*decider, area)?;
-    let found = results::write(&dir, &plan, &cover, &work)?;
+    let proofs = match results::found(&plan, &cover) {
+        Found::Windows(windows) => proofs::complete(&dir, &plan, &windows, &*decider, &pool)?,
+        Found::Map(_) => proofs::Proofs::new(),
+    };
+    let found = results::write(&dir, &plan, &cover, &proofs, &work)?;
     if args.parquet {
         found.write_parquet(&dir)?;
     }
@@ -112,6 +116,7 @@ fn plan(
         set: args.subject.changes(),
         until: args.subject.until.clone(),
         full: args.full,
+        proofs: args.proofs,
         run: reproduce_words(&args.subject),
     })
 }

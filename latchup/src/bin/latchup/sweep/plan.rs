@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) until: Option<String>,
     /// True if runs go on after their outcome is decided.
     pub(crate) full: bool,
+    /// Edges whose causes are proved, at most.
+    pub(crate) proofs: usize,
     /// The command that runs the scenario with its own values.
     pub(crate) run: Vec<String>,
 }
@@ -114,6 +116,7 @@ impl Plan {
             (self.set != other.set, "--set, --seed or --cores"),
             (self.until != other.until, "--until"),
             (self.full != other.full, "--full"),
+            (self.proofs != other.proofs, "--proofs"),
             (self.shard != other.shard, "the shard"),
             (self.digest != other.digest, "the scenario or a file that it names"),
         ];

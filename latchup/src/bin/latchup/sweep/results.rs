@@ -2,10 +2,12 @@
 //! tiles, the number of jobs or shards, or from kills. What was spent is in a file of its own.
 
 use super::plan::{self, PLAN, Parameter, Plan};
+use super::proofs::Proofs;
 use super::tiles::{TILES, complete_lines};
 use crate::fail::Failure;
 use crate::out_dir::OutDir;
 use crate::parquet::{self, Column, Values};
+use scenarios::windows::flip::Flip;
 use scenarios::windows::{Area, Cover, Map, Rectangle, Region, Side, Table, Tile, Verdict, Window};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -151,6 +153,7 @@ struct EdgeRecord<'a> {
     below: u64,
     above: u64,
     pair: Option<&'a [Side; 2]>,
+    proved: &'a [Flip],
     command_below: String,
     command_above: String,
 }
@@ -185,9 +188,13 @@ pub(crate) fn write(
     dir: &OutDir,
     plan: &Plan,
     cover: &Cover,
+    proofs: &Proofs,
     work: &Work,
 ) -> Result<Found, Failure> {
-    let found = found(plan, cover);
+    let mut found = found(plan, cover);
+    if let Found::Windows(table) = &mut found {
+        table.prove(proofs, plan.proofs);
+    }
     let json = match &found {
         Found::Windows(table) => {
             dir.write("windows.csv", table.csv())?;
@@ -207,7 +214,7 @@ pub(crate) fn write(
     Ok(found)
 }
 
-fn found(plan: &Plan, cover: &Cover) -> Found {
+pub(super) fn found(plan: &Plan, cover: &Cover) -> Found {
     match plan.parameters.len() {
         2 => Found::Map(Map::new(cover)),
         _ => Found::Windows(Table::new(cover)),
@@ -242,6 +249,7 @@ fn windows<'a>(plan: &Plan, table: &'a Table) -> Windows<'a> {
         below: edge.below,
         above: edge.above,
         pair: edge.pair.as_ref(),
+        proved: &edge.proved,
         command_below: plan.command([edge.below, 0]),
         command_above: plan.command([edge.above, 0]),
     });

@@ -6,6 +6,7 @@ use crate::fail::Failure;
 use crate::out_dir::OutDir;
 use crate::screen::Screen;
 use crate::{AS_EXPECTED, Outcome};
+use scenarios::windows::flip::Flip;
 use scenarios::windows::{Edge, Map, Side, Table, Verdict, Window};
 use sim_core::Hertz;
 
@@ -127,13 +128,35 @@ fn windows(plan: &Plan, table: &Table) -> String {
 }
 
 fn edge_text(plan: &Plan, edge: &Edge) -> String {
-    let Edge { below, above, pair } = edge;
-    let why = pair.as_ref().map_or_else(String::new, |[first, second]| {
-        let side = |side: &Side| format!("{}: {}", side.who, side.what);
-        format!(": from {above} on {} comes before {}", side(first), side(second))
-    });
+    let Edge { below, above, pair, proved } = edge;
+    let side = |side: &Side| format!("{}: {}", side.who, side.what);
+    let why = match (pair, &proved[..]) {
+        (None, _) => String::new(),
+        (Some([first, second]), []) => {
+            format!(": not proved: from {above} on {} comes before {}", side(first), side(second))
+        }
+        (Some([first, second]), flips) => {
+            let flips: Vec<String> = flips.iter().map(flip_text).collect();
+            format!(
+                ": from {above} on {} before {}; below, after it\n    proved: {}",
+                side(first),
+                side(second),
+                flips.join("; ")
+            )
+        }
+    };
     let command = |value: u64| plan.command([value, 0]);
     format!("  {below} | {above}{why}\n    {}\n    {}\n", command(*below), command(*above))
+}
+
+/// What was held up, and what that turned.
+fn flip_text(flip: &Flip) -> String {
+    let Flip { at, delayed, cycles } = flip;
+    let less = cycles - 1;
+    format!(
+        "at {at}, {delayed} held up there for {cycles} cycles turns order and outcome, for {less} \
+         neither"
+    )
 }
 
 fn regions(plan: &Plan, map: &Map) -> String {

@@ -5,6 +5,7 @@ use super::plan::Plan;
 use crate::fail::Failure;
 use crate::out_dir::OutDir;
 use scenarios::windows::Tile;
+use serde::de::DeserializeOwned;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -53,17 +54,25 @@ impl Tiles {
 
 /// The tiles of a file, and the bytes that they take: a line that a kill tore does not count.
 pub(crate) fn complete_lines(path: &Path) -> Result<(Vec<Tile>, u64), Failure> {
+    lines_of(path, "a tile")
+}
+
+/// What the lines of a file hold, each `what`, and the bytes that they take.
+pub(super) fn lines_of<T: DeserializeOwned>(
+    path: &Path,
+    what: &str,
+) -> Result<(Vec<T>, u64), Failure> {
     let bytes = fs::read(path).map_err(Failure::read(path))?;
     let kept = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     let lines = bytes[..kept].split_inclusive(|&byte| byte == b'\n');
-    let tile = |(index, line): (usize, &[u8])| {
+    let value = |(index, line): (usize, &[u8])| {
         serde_json::from_slice(line).map_err(|error| {
             Failure::usage(
-                format!("line {} of {} is not a tile: {error}", index + 1, path.display()),
+                format!("line {} of {} is not {what}: {error}", index + 1, path.display()),
                 "remove the folder to begin anew, or choose another one with --out",
             )
         })
     };
-    let tiles = lines.enumerate().map(tile).collect::<Result<_, _>>()?;
-    Ok((tiles, kept as u64))
+    let values = lines.enumerate().map(value).collect::<Result<_, _>>()?;
+    Ok((values, kept as u64))
 }
