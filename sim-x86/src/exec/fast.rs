@@ -48,7 +48,11 @@ macro_rules! fast_path {
                 $(Fast::$name => {
                     let ($regs, $bus) = (&mut *regs, &mut *bus);
                     let $op = &Op { form: Form::$form, size: Size::$size, ..*op };
-                    #[allow(unreachable_code, reason = "branches return what came of them")]
+                    #[allow(
+                        unreachable_code,
+                        clippy::no_effect,
+                        reason = "branches return what came of them; NOP does nothing"
+                    )]
                     let mut row = || -> Result<Flow, Stall> {
                         $body;
                         $regs.rip = $op.next_rip($regs);
