@@ -1,5 +1,6 @@
 //! A case on the instructions of `sim-x86`, with flat memory.
 
+use crate::native::JUMP_BYTES;
 use oracle_cases::{CODE, CODE_BYTES, Case, DATA, End, GS_BASE, Outcome, USER_CS, USER_SS};
 use sim_x86::core::regs::Registers;
 use sim_x86::exec::Exception;
@@ -54,7 +55,8 @@ impl Flat {
     }
 
     /// What becomes of `case`; `None` if it leaves what cases are about: it touches the code page
-    /// or what the oracle keeps behind it, does not end, splits a lock, or sets TF or AC.
+    /// or what the oracle keeps behind it, does not end, splits a lock, sets TF or AC, or jumps into
+    /// the middle of the jump that the native runner puts behind its end.
     pub fn run(&mut self, case: &Case) -> Option<Outcome> {
         self.bus.memory.clear();
         self.bus.memory.extend_from_slice(&case.memory);
@@ -66,6 +68,10 @@ impl Flat {
             FlatEnd::Interrupt(vector) => End::Fault { vector, error: 0, address: 0 },
             FlatEnd::Halted | FlatEnd::Stopped | FlatEnd::Exhausted => return None,
         };
+        let behind = regs.rip.wrapping_sub(case.end());
+        if end == End::Ran && (1..JUMP_BYTES as u64).contains(&behind) {
+            return None;
+        }
         if self.bus.split_locked != 0 || regs.rflags & AWKWARD_FLAGS != 0 {
             return None;
         }

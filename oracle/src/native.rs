@@ -71,8 +71,7 @@ impl Native {
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 const BREAKPOINT: u8 = 0xcc;
 /// Bytes of `jmp rel32`.
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-const JUMP_BYTES: usize = 5;
+pub(crate) const JUMP_BYTES: usize = 5;
 
 /// End of what a program's memory can be: the last page of the lower half is left free.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
