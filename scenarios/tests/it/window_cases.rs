@@ -141,7 +141,7 @@ impl Case {
     /// Tiles that are points prove nothing about tiles.
     fn check(&self, pool: &ThreadPool) {
         let judged = self.judged(pool);
-        let (points, file) = (u64::from(judged.all.points), self.file);
+        let (points, file) = (judged.all.points, self.file);
         for judgement in [&judged.all, &judged.alone] {
             assert_eq!(judgement.mismatches, [], "{file}");
             assert_eq!(judgement.undecided, 0, "{file}");
