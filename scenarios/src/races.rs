@@ -248,15 +248,15 @@ mod tests {
             races(&log(&[(10, cpu(0), STORE()), (25, cpu(1), load), (70, cpu(1), STORE())]));
         let gaps: Vec<u64> = races.iter().map(Race::gap).collect();
         assert_eq!(gaps, [15, 60]);
-        assert_eq!(self::gaps(&[(10, cpu(0), load), (25, cpu(1), load)]), []);
-        assert_eq!(self::gaps(&[(10, cpu(0), STORE()), (25, cpu(0), STORE())]), []);
+        assert_eq!(self::gaps(&[(10, cpu(0), load), (25, cpu(1), load)]), [0_u64; 0]);
+        assert_eq!(self::gaps(&[(10, cpu(0), STORE()), (25, cpu(0), STORE())]), [0_u64; 0]);
     }
 
     #[test]
     fn what_one_lock_guards_does_not_race() {
         let inside =
             |cpu, at| [(at, cpu, TAKE()), (at + 5, cpu, STORE()), (at + 9, cpu, RELEASE())];
-        assert_eq!(gaps(&[inside(cpu(0), 10), inside(cpu(1), 40)].concat()), []);
+        assert_eq!(gaps(&[inside(cpu(0), 10), inside(cpu(1), 40)].concat()), [0_u64; 0]);
         // The second one forgets the lock.
         let outside = [&inside(cpu(0), 10)[..], &[(45, cpu(1), STORE())]].concat();
         assert_eq!(gaps(&outside), [30]);
@@ -278,7 +278,7 @@ mod tests {
         let entry = Control::Interrupt(0xf0);
         let taken = Trace::Enter { entry, rip: 0, from_user: false };
         let (before, after) = ((10, cpu(0), STORE()), (90, cpu(1), STORE()));
-        assert_eq!(gaps(&[before, (20, cpu(0), sent), (50, cpu(1), taken), after]), []);
+        assert_eq!(gaps(&[before, (20, cpu(0), sent), (50, cpu(1), taken), after]), [0_u64; 0]);
         assert_eq!(gaps(&[before, (50, cpu(1), taken), after]), [80], "of somebody else's");
 
         let device = DeviceId(0);
@@ -286,7 +286,7 @@ mod tests {
         let request = (30, Actor::Device(device), Trace::DeviceRequest { device, id: 1 });
         let raised = Trace::DeviceInterrupt { device, to: CoreId(1), vector: 0xf0 };
         let rest = [posted, request, (40, Actor::Device(device), raised), (50, cpu(1), taken)];
-        assert_eq!(gaps(&[&[before], &rest[..], &[after]].concat()), []);
+        assert_eq!(gaps(&[&[before], &rest[..], &[after]].concat()), [0_u64; 0]);
         // Initialised only after the request was posted: the bug of mpt2sas.
         assert_eq!(gaps(&[&rest[..], &[(60, cpu(0), STORE()), after]].concat()), [30]);
     }
