@@ -19,7 +19,7 @@ fn machines(c: &mut Criterion) {
     for mut workload in workloads::all() {
         // In full swing every turn has about as many.
         group.throughput(Throughput::Elements(workload.turn()));
-        group.bench_function(&workload.name.clone(), |b| b.iter(|| black_box(workload.turn())));
+        group.bench_function(workload.name.clone(), |b| b.iter(|| black_box(workload.turn())));
     }
     group.throughput(Throughput::Elements(FLOOR));
     let mut floor = Floor::new();

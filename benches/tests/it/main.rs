@@ -28,5 +28,4 @@ fn a_clone_of_the_whole_machine_at_its_race_takes_less_than_a_mebibyte() {
     let bytes = used(&region);
     assert!(clone == *machine);
     assert!((1..MEBIBYTE).contains(&bytes), "a clone takes {bytes} bytes");
-    println!("the machine takes {whole} bytes, a clone of it {bytes} more");
 }
