@@ -230,7 +230,8 @@ mod tests {
     }
 
     fn write(addr: PhysAddr, size: u8, locked: bool, new: u64) -> Trace {
-        Trace::Write { addr, size, locked, rip: 0x40, old: 0, new }
+        let rip = 0x40 + 2 * u64::from(size) + u64::from(locked);
+        Trace::Write { addr, size, locked, rip, old: 0, new }
     }
 
     const TAKE: fn() -> Trace = || write(LOCK, 4, true, 0x10000);
