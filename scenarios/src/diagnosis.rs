@@ -269,14 +269,21 @@ fn verdict(evidence: &Evidence<'_>, messages: &[Message], cause: Option<&Cause>)
     let lock = cause.and_then(|cause| cause.lock.as_ref());
     let word = evidence.locks.iter().find(|known| Some(&known.symbol) == lock);
     // A completion that went astray has a sound lock, unless its history says otherwise: who holds
-    // it at the end has nothing to do with the matter.
-    let astray = matches!(kind, FindingKind::LostCompletion | FindingKind::CommandTimeout);
+    // it at the end has nothing to do with the matter. Nor has what other CPUs have done to a lock
+    // by the time at which a fault ends the run.
+    let about = match kind {
+        FindingKind::Fault => None,
+        FindingKind::LostCompletion | FindingKind::CommandTimeout => {
+            word.filter(|lock| !lock.anomalies.is_empty())
+        }
+        _ => word,
+    };
     Finding {
         kind,
         cpu: cpu.or_else(|| cause.and_then(|cause| cause.cpu)),
         cause: under,
         object: cause.and_then(|cause| cause.object.clone()),
-        lock_word: word.filter(|lock| !astray || !lock.anomalies.is_empty()).map(|lock| lock.word),
+        lock_word: about.map(|lock| lock.word),
         summary,
     }
 }

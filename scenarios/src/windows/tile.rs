@@ -20,11 +20,14 @@ pub struct Verdict {
 
 impl From<&Finding> for Verdict {
     fn from(finding: &Finding) -> Self {
+        // A fault is put down to what was broken by the time of its message; but what other CPUs
+        // had done by then is an order that no tile bounds.
+        let cause = finding.cause.filter(|_| finding.kind != FindingKind::Fault);
         Verdict {
             finding: finding.kind.name().to_owned(),
             cpu: finding.cpu,
             lock_word: finding.lock_word,
-            cause: finding.cause.map(|cause| cause.name().to_owned()),
+            cause: cause.map(|cause| cause.name().to_owned()),
         }
     }
 }

@@ -46,7 +46,7 @@ pub struct CoreBus<'a> {
     pub rip: u64,
     /// The instruction loop must look up at this cycle: events of the core's own lower it.
     pub horizon: Cycle,
-    /// The instruction loop asks [`CoreBus::may_go_on`] from this cycle on: at the horizon, or
+    /// The instruction loop asks `may_go_on` from this cycle on: at the horizon, or
     /// when a buffered store is due.
     pub pause: Cycle,
     /// Memory whose accesses need no more than to hit the most recent way of L1D.
@@ -346,7 +346,7 @@ impl CoreBus<'_> {
     }
 
     /// HOT: a load. One within a line of plain RAM that is in the most recent way of L1D, and that
-    /// no buffered store may touch, is served here; about 45 host instructions.
+    /// no buffered store may touch, is served here; about 50 host instructions.
     #[inline(always)]
     fn load_as(
         &mut self,
@@ -552,7 +552,7 @@ impl Bus for CoreBus<'_> {
         self.load_as(regs, addr, size, Purpose::Write)
     }
 
-    /// HOT: as [`CoreBus::load_as`], for a line that is owned; about 45 host instructions.
+    /// HOT: as `load_as`, for a line that is owned; about 50 host instructions.
     #[inline(always)]
     fn store(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
         let bytes = size as u64;

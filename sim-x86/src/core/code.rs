@@ -17,7 +17,7 @@ const TRIGGER: u16 = u16::MAX;
 const STALE: u16 = u16::MAX;
 
 /// The instructions of one page, in the order in which they were first executed. Straight code
-/// stands in a row there: [`place::SMOOTH`] tells that the next one may be executed without a look
+/// stands in a row there: `place::SMOOTH` tells that the next one may be executed without a look
 /// at the index, the page or the line.
 #[derive(Clone, Debug)]
 pub struct CodePage {
