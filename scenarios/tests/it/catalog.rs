@@ -23,13 +23,17 @@ pub(crate) const FILES: [&str; 13] = [
     "tlb-flush-irqs-off",
 ];
 
-/// A file of the catalogue, ready to run.
-pub(crate) fn load(name: &str) -> Loaded {
+/// A file of the catalogue.
+pub(crate) fn document(name: &str) -> Document {
     let file = format!("{name}.ron");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalog");
     let text = std::fs::read_to_string(folder.join(&file)).expect(name);
-    let document = Document::parse(&file, &text).unwrap_or_else(|diags| panic!("{diags}"));
-    document.load(&Guest::shipped().image, &NoFiles).unwrap_or_else(|diags| panic!("{diags}"))
+    Document::parse(&file, &text).unwrap_or_else(|diags| panic!("{diags}"))
+}
+
+/// A file of the catalogue, ready to run.
+pub(crate) fn load(name: &str) -> Loaded {
+    document(name).load(&Guest::shipped().image, &NoFiles).unwrap_or_else(|diags| panic!("{diags}"))
 }
 
 #[test]

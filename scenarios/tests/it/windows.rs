@@ -1,6 +1,6 @@
 //! Exact windows of whole scenarios, held against runs of single values.
 
-use crate::posted;
+use crate::{catalog, posted};
 use scenarios::document::Document;
 use scenarios::simulation::{NoFiles, RunOptions};
 use scenarios::sweep::Param;
@@ -85,6 +85,31 @@ fn the_other_socket_answers_later() {
     document.set("machine.cores=16");
     document.set("devices.ioc0.irq_cpu=13");
     judged(&document, (0, 60_000));
+}
+
+/// The sweep over latencies as they are in the field. After its outcome a run comes upon ticks and
+/// timers that moving CPUs have programmed; were these not followed, each value would be a tile.
+#[test]
+fn a_long_range_takes_few_runs() {
+    let mut document = catalog::document("mpt2sas-field");
+    let (table, tiles) = judged(&document, (0, 1_172_000));
+    assert!(tiles < 1_000, "{tiles}");
+    let found: Vec<&str> = findings(&table).iter().map(|&(.., finding)| finding).collect();
+    let mut kinds = found.clone();
+    kinds.dedup();
+    assert_eq!(kinds, ["lost-completion", "lock-corrupted", "ok"], "{found:?}");
+    document.set("kernel.driver=\"init-before-post\"");
+    let (table, tiles) = judged(&document, (0, 1_172_000));
+    assert!(tiles < 1_000, "{tiles}");
+    assert_eq!(findings(&table), [(0, 1_172_000, "ok")]);
+}
+
+#[test]
+fn a_sleep_after_the_request_does_not_narrow_the_tiles() {
+    let document = catalog::document("mpt2sas-ctl-fixed");
+    let (table, tiles) = judged(&document, (0, 1_000_000));
+    assert!(tiles < 1_000, "{tiles}");
+    assert_eq!(findings(&table), [(0, 1_000_000, "ok")]);
 }
 
 #[test]

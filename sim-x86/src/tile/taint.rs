@@ -6,7 +6,7 @@
 //! the swept values to where its outcome stays. Every other use cuts the tile.
 
 use super::Tracker;
-use super::pace::{Slope, VALUES};
+use super::pace::{Pace, Slope, VALUES};
 use crate::core::regs::Registers;
 use crate::event::Event;
 use crate::ids::{CoreId, PhysAddr};
@@ -60,8 +60,7 @@ fn sum(a: Option<Taint>, b: Option<Taint>) -> Option<Taint> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taints {
     gpr: [Option<Taint>; 16],
-    /// Status flags: those of this signed value.
-    flags: Option<(i64, Taint)>,
+    flags: Option<Flags>,
     /// RDX:RAX after a multiplication.
     wide: Option<(u128, Taint)>,
 }
@@ -69,6 +68,22 @@ pub(super) struct Taints {
 impl Taints {
     fn any(&self) -> bool {
         self.flags.is_some() || self.gpr.iter().any(Option::is_some)
+    }
+}
+
+/// Status flags that depend on the clock.
+#[derive(Clone, Copy, Debug)]
+struct Flags {
+    /// They are those of this signed value.
+    value: i64,
+    taint: Taint,
+    /// It is a difference: its moving operands, and how far each may fall before it wraps.
+    operands: [Option<(Taint, u64)>; 2],
+}
+
+impl Flags {
+    fn of(value: i64, taint: Taint) -> Flags {
+        Flags { value, taint, operands: [None; 2] }
     }
 }
 
@@ -240,8 +255,17 @@ impl Tracker {
     }
 
     /// A condition is decided by the flags.
-    fn use_flags(&mut self, core: CoreId) {
-        let Some((value, taint)) = self.cores[core.index()].taints.flags else { return };
+    fn use_flags(&mut self, done: &Done<'_>) {
+        let Some(flags) = self.cores[done.core.index()].taints.flags else { return };
+        use iced_x86::ConditionCode as C;
+        let unsigned = matches!(done.instruction.condition_code(), C::b | C::ae | C::be | C::a);
+        let Flags { value, taint, operands } = flags;
+        // What falls below nothing becomes large; and a signed difference may overflow then.
+        if unsigned || value.unsigned_abs() >> 62 != 0 {
+            for (taint, fall) in operands.into_iter().flatten() {
+                self.stay_above(taint, fall);
+            }
+        }
         match value {
             0 => self.cut_by_value(),
             1.. => self.stay_above(taint, value as u64 - 1),
@@ -350,7 +374,9 @@ impl Tracker {
             M::Mul if i.op_count() == 1 => self.wide_product(done),
             M::Shrd => self.wide_shift(done),
             M::Imul if i.op_count() >= 2 => self.product(done),
-            _ if i.is_jcc_short_or_near() => self.use_flags(done.core),
+            M::Cqo => self.sign(done),
+            M::Div | M::Idiv => self.quotient(done),
+            _ if i.is_jcc_short_or_near() => self.use_flags(done),
             _ if i.condition_code() != iced_x86::ConditionCode::None => self.conditional(done),
             _ => self.other(done),
         }
@@ -374,16 +400,22 @@ impl Tracker {
                 self.set(done, None, Some(None));
             };
         }
+        let subtrahend = second;
         let (value, second) = match done.instruction.mnemonic() {
             Mnemonic::Add => (a.wrapping_add(b), second),
             _ => (a.wrapping_sub(b), second.map(|t| t.scaled(-1.0))),
         };
         // Signed and unsigned order agree only for these.
-        if (a | b) >> 62 != 0 && done.instruction.mnemonic() != Mnemonic::Add {
+        let differ = done.instruction.mnemonic() != Mnemonic::Add;
+        if (a | b) >> 63 != 0 && differ {
             self.cut_by_value();
         }
+        let operands = [first.map(|t| (t, a)), subtrahend.map(|t| (t, b))];
         let taint = sum(first, second);
-        let flags = taint.map(|taint| (value as i64, taint));
+        let flags = taint.map(|taint| Flags {
+            operands: if differ { operands } else { [None; 2] },
+            ..Flags::of(value as i64, taint)
+        });
         if done.instruction.mnemonic() == Mnemonic::Cmp {
             return self.set_flags(done, flags);
         }
@@ -397,7 +429,7 @@ impl Tracker {
         let i = &done.instruction;
         let same = i.op_kind(1) == OpKind::Register && i.op0_register() == i.op1_register();
         let taint = if same { first } else { sum(first, second).map(|_| Taint::OPAQUE) };
-        self.set_flags(done, taint.map(|taint| (a as i64, taint)));
+        self.set_flags(done, taint.map(|taint| Flags::of(a as i64, taint)));
     }
 
     fn logic(&mut self, done: &Done<'_>) {
@@ -462,7 +494,7 @@ impl Tracker {
         let taints = &mut self.cores[done.core.index()].taints;
         (taints.gpr[0], taints.gpr[2]) = (part, part);
         taints.wide = taint.map(|taint| (u128::from(a) * u128::from(b), taint));
-        self.set_flags(done, part.map(|part| (0, part)));
+        self.set_flags(done, part.map(|part| Flags::of(0, part)));
     }
 
     fn wide_shift(&mut self, done: &Done<'_>) {
@@ -499,9 +531,42 @@ impl Tracker {
         self.set(done, Some(taint), Some(Some(Taint::OPAQUE)));
     }
 
+    /// CQO: the moving value has to keep its sign.
+    fn sign(&mut self, done: &Done<'_>) {
+        let Some(taint) = self.cores[done.core.index()].taints.gpr[0] else {
+            return self.other(done);
+        };
+        match done.before.gpr[0] as i64 {
+            value @ 0.. => self.stay_above(taint, value as u64),
+            value => self.stay_above(taint.scaled(-1.0), value.unsigned_abs() - 1),
+        }
+        let taints = &mut self.cores[done.core.index()].taints;
+        (taints.gpr[2], taints.wide) = (None, None);
+    }
+
+    /// A moving value is divided by a fixed one: the quotient has to stay, the remainder moves.
+    fn quotient(&mut self, done: &Done<'_>) {
+        let (divisor, moving) = self.operand(done, 0);
+        let (value, upper) = (done.before.gpr[0], done.before.gpr[2]);
+        let taints = &self.cores[done.core.index()].taints;
+        let (Some(taint), None, None) = (taints.gpr[0], taints.gpr[2], moving) else {
+            return self.other(done);
+        };
+        // Below 2^63, DIV and IDIV are alike.
+        if upper != 0 || divisor == 0 || (value | divisor) >> 63 != 0 || done.operand_size(0) != 8 {
+            return self.other(done);
+        }
+        let remainder = value % divisor;
+        self.stay_above(taint, remainder);
+        self.stay_above(taint.scaled(-1.0), divisor - 1 - remainder);
+        let taints = &mut self.cores[done.core.index()].taints;
+        (taints.gpr[0], taints.gpr[2], taints.wide) = (None, Some(taint), None);
+        self.set_flags(done, None);
+    }
+
     /// CMOVcc and SETcc.
     fn conditional(&mut self, done: &Done<'_>) {
-        self.use_flags(done.core);
+        self.use_flags(done);
         let i = &done.instruction;
         if i.op_count() < 2 {
             return self.set(done, None, None);
@@ -581,11 +646,11 @@ impl Tracker {
             _ => self.set_memory(done.core, taint),
         }
         if let Some(flags) = flags {
-            self.set_flags(done, flags.map(|flags| (0, flags)));
+            self.set_flags(done, flags.map(|flags| Flags::of(0, flags)));
         }
     }
 
-    fn set_flags(&mut self, done: &Done<'_>, flags: Option<(i64, Taint)>) {
+    fn set_flags(&mut self, done: &Done<'_>, flags: Option<Flags>) {
         if done.instruction.rflags_modified() != 0 {
             self.cores[done.core.index()].taints.flags = flags;
         }
@@ -610,14 +675,17 @@ impl Tracker {
         }
     }
 
-    /// A timer is programmed with a count that moves against the clock that it is added to, as the
-    /// distance to a fixed time does: it expires at the same cycle for all values, but for the
-    /// rounding of the count.
+    /// A timer is programmed with a count that may move against the clock that it is added to: as
+    /// the distance to a fixed time does, so that it expires at the same cycle for all values, or
+    /// as a time span does, so that it expires at the pace of the clock; but for the rounding of
+    /// the count.
     fn loosen(&mut self, core: CoreId, (at, tick): (Cycle, u64), count: Taint) {
-        let pace = self.cores[core.index()].pace;
-        let drift: [f64; VALUES] = std::array::from_fn(|which| {
-            f64::from(pace.slope[which]) + count.k[which] * tick as f64
-        });
+        let clock = self.cores[core.index()].pace.slope;
+        let moves: [f64; VALUES] =
+            std::array::from_fn(|which| f64::from(clock[which]) + count.k[which] * tick as f64);
+        let pace = Pace { slope: moves.map(|moves| moves.round() as i16) };
+        let drift: [f64; VALUES] =
+            std::array::from_fn(|which| moves[which] - f64::from(pace.slope[which]));
         if !count.error.is_finite() || drift.iter().any(|drift| drift.abs() > MOST_DRIFT) {
             return self.cut_by_value();
         }
@@ -626,6 +694,7 @@ impl Tracker {
         let margin = (count.error * tick as f64).ceil() as u64 + 2;
         let event = Event::ApicTimer { core };
         self.pending.retain(|&(then, other, _)| then != at || other != event);
+        self.posted_as(at, event, pace);
         self.cores[core.index()].loose.insert(at, margin);
     }
 }
