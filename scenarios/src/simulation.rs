@@ -287,20 +287,29 @@ impl Simulation {
             // An event ends the run when a stop condition comes true; only these do not.
             let looks = options.check || options.until_decided;
             let step = options.look.or(looks.then_some(LOOK));
-            let look = step.map_or(deadline, |step| (self.machine.now() + step).min(deadline));
+            let look = step.map_or(deadline, |step| self.next_look(step, deadline));
             let stop = self.advance(look, options.speed, observer);
             if options.check {
                 let at = self.machine.now().0;
                 self.machine.check().map_err(|broken| SimulationError::Broken { at, broken })?;
             }
             match stop {
-                Stop::Deadline if self.machine.now() >= deadline => break StopReason::Deadline,
+                Stop::Deadline if self.machine.now() >= deadline => {
+                    break self.condition(options).unwrap_or(StopReason::Deadline);
+                }
                 Stop::Deadline | Stop::Written(_) => {}
                 stop => break self.reason(stop),
             }
         };
         self.machine.clear_stops();
         Ok(reason)
+    }
+
+    /// When to look again. Looks become more frequent before the end: the closer a decision is to
+    /// it, the sooner it has to be known.
+    fn next_look(&self, step: u64, deadline: Cycle) -> Cycle {
+        let now = self.machine.now();
+        now + step.min(deadline.since(now).div_ceil(2))
     }
 
     /// Runs to cycle `until`, or to the first stop that the machine knows of.

@@ -131,7 +131,8 @@ impl<'a> Forked<'a> {
     /// The outcome is settled, but the run goes on for a while: what comes in that time is known to
     /// leave alone what has settled it.
     fn watch_on(&self, fork: &mut Simulation) {
-        fork.machine_mut().settle();
+        let limit = fork.deadline(&self.options);
+        fork.machine_mut().settle(limit);
         let until = fork.machine().now() + WATCH;
         fork.advance(until, self.options.speed, &mut ());
     }

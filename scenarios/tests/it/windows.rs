@@ -80,6 +80,15 @@ fn a_completion_without_earlier_uses_is_judged_right_too() {
 }
 
 #[test]
+fn an_answer_after_the_time_limit_comes_too_late() {
+    let mut document = posted::scenario("init-before-post", 1, "initial_uses: 3");
+    document.set("until=AnyOf([AllTasksDone, Time(\"1030us\")])");
+    let (table, _) = judged(&document, (40_000, 60_000));
+    let kinds: Vec<&str> = findings(&table).iter().map(|&(.., finding)| finding).collect();
+    assert_eq!(kinds, ["ok", "deadline"], "{:?}", findings(&table));
+}
+
+#[test]
 fn the_other_socket_answers_later() {
     let mut document = posted::scenario("init-after-post", 1, "initial_uses: 3");
     document.set("machine.cores=16");

@@ -67,11 +67,12 @@ impl Machine {
         self.state.queue.pending().into_iter().map(|(at, _, event)| (at, event)).collect()
     }
 
-    /// What has happened until now settles the outcome of a tracked run. The longer the run goes on
-    /// after it, the wider its tile may be: see [`Machine::tile`].
-    pub fn settle(&mut self) {
+    /// What has happened until now settles the outcome of a tracked run, if it happens before cycle
+    /// `limit`. The longer the run goes on after it, the wider its tile may be: see
+    /// [`Machine::tile`].
+    pub fn settle(&mut self, limit: Cycle) {
         if let Some(tracker) = &mut self.derived.log.tracker {
-            tracker.settle();
+            tracker.settle(limit);
         }
     }
 

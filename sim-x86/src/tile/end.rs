@@ -35,19 +35,18 @@ impl Tracker {
         }
     }
 
-    /// What has happened until now settles the outcome.
-    pub(crate) fn settle(&mut self) {
-        if self.settled.is_none() {
-            self.settled = Some(self.acted.clone());
-        }
+    /// What has happened until now settles the outcome, if it happens before `limit`.
+    pub(crate) fn settle(&mut self, limit: Cycle) {
+        let limit = Stamp { at: limit, pace: Pace::FIXED, instruction: false, site: Site::Look };
+        self.acted.before(&limit, &mut self.bounds);
+        self.settled = Some(self.acted.clone());
     }
 
     /// The run ends at `end`, its outcome being settled. Whatever follows must not come before
     /// what has settled it: neither the events that are pending nor what the cores do next, and so
     /// nothing that comes of these.
     pub(crate) fn close(&mut self, end: Cycle, events: &[(Cycle, Event)], cores: &[Next]) {
-        self.settle();
-        let settled = self.settled.take().unwrap_or_default();
+        let settled = self.settled.take().unwrap_or_else(|| self.acted.clone());
         let mut ahead = Ahead::default();
         for &(at, event) in events {
             ahead.comes(self.expected(at, event), self.pace_of_pending(at, event));
@@ -119,7 +118,7 @@ mod tests {
         let mut tracker = Tracker::new(1, 64, &[Swept::Arrival(DeviceId(0))]);
         tracker.pending_already(Cycle(150), ARRIVAL);
         tracker.enter_event(Cycle(100), Event::ApicTimer { core: CoreId(0) });
-        tracker.settle();
+        tracker.settle(Cycle(1_000));
         tracker
     }
 
@@ -132,6 +131,16 @@ mod tests {
         let mut tracker = settled();
         tracker.close(Cycle(120), &[(Cycle(150), ARRIVAL)], &[HALTED]);
         assert_eq!(slacks(&tracker.into_bounds()), [([-1, 0], 49)]);
+    }
+
+    #[test]
+    fn what_settles_the_outcome_does_so_before_the_limit() {
+        let mut tracker = Tracker::new(1, 64, &[Swept::Arrival(DeviceId(0))]);
+        tracker.pending_already(Cycle(150), ARRIVAL);
+        tracker.enter_event(Cycle(150), ARRIVAL);
+        tracker.settle(Cycle(200));
+        tracker.close(Cycle(180), &[], &[HALTED]);
+        assert_eq!(slacks(&tracker.into_bounds()), [([1, 0], 49)]);
     }
 
     #[test]
