@@ -38,7 +38,12 @@ impl Document {
     /// Changes a value: `argument` is `PATH=VALUE`. Mistakes are reported by
     /// [`Document::load`] together with all others.
     pub fn set(&mut self, argument: &str) {
-        set(&mut self.tree, argument, &mut self.diags);
+        set(&mut self.tree, "--set", argument, &mut self.diags);
+    }
+
+    /// The same for a value out of the range that `--param` names.
+    pub(crate) fn set_swept(&mut self, argument: &str) {
+        set(&mut self.tree, "--param", argument, &mut self.diags);
     }
 
     /// Values that a sweep can run over.

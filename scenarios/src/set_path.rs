@@ -17,13 +17,13 @@ enum Step {
     Index(Spanned<usize>),
 }
 
-/// Applies `argument`, `PATH=VALUE`, to `tree`. Mistakes go to `diags`.
-pub fn set(tree: &mut Node, argument: &str, diags: &mut Diagnostics) {
-    let source = diags.sources.add("--set", argument);
+/// Applies `argument`, `PATH=VALUE`, to `tree`. Mistakes go to `diags`, as made in `option`.
+pub fn set(tree: &mut Node, option: &str, argument: &str, diags: &mut Diagnostics) {
+    let source = diags.sources.add(option, argument);
     let span = |start, end| Span { source, start, end };
     let Some((path, text)) = argument.split_once('=') else {
         let help = Some("write PATH=VALUE: devices.ioc0.firmware_latency=9us".to_owned());
-        diags.error(span(0, argument.len()), "`--set` needs a value", help);
+        diags.error(span(0, argument.len()), &format!("`{option}` needs a value"), help);
         return;
     };
     let Some(steps) = steps(path, source, diags) else { return };
@@ -300,7 +300,7 @@ mod tests {
     fn apply(argument: &str) -> Result<Node, String> {
         let mut tree = tree();
         let mut diags = Diagnostics::new(Sources::default());
-        set(&mut tree, argument, &mut diags);
+        set(&mut tree, "--set", argument, &mut diags);
         match diags.list.as_slice() {
             [] => Ok(tree),
             [first, ..] => {

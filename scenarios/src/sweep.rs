@@ -292,7 +292,7 @@ impl Sweep<'_> {
     /// Everything that is wrong with it.
     pub fn load(&self, value: u64) -> Result<Loaded, Diagnostics> {
         let mut document = self.document.clone();
-        document.set(&self.param.setting(value));
+        document.set_swept(&self.param.setting(value));
         document.load(&Guest::shipped().image, self.files)
     }
 

@@ -47,7 +47,7 @@ impl Subject<'_> {
     pub fn load(&self, at: [u64; 2]) -> Result<Loaded, Diagnostics> {
         let mut document = self.document.clone();
         for setting in self.settings(at) {
-            document.set(&setting);
+            document.set_swept(&setting);
         }
         document.load(&Guest::shipped().image, self.files)
     }
