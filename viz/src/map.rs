@@ -4,7 +4,7 @@ use crate::Options;
 use crate::axis::{Axis, Spread};
 use crate::font;
 use crate::format::{count, plural};
-use crate::palette::{self, Color, INK, SOFT};
+use crate::palette::{Color, Findings, INK, SOFT};
 use crate::picture::Picture;
 use crate::sheet::{MARGIN, Sheet};
 use crate::sweep::Swept;
@@ -44,18 +44,12 @@ struct Class<'a> {
 }
 
 fn classes(map: &Map) -> Vec<Class<'_>> {
-    let finding = |verdict: Option<&Verdict>| {
-        verdict.map_or_else(|| "undecided".to_owned(), |verdict| verdict.finding.clone())
+    let mut findings = Findings::default();
+    let mut color = |verdict: Option<&Verdict>| {
+        findings.next(verdict.map_or("undecided", |verdict| &verdict.finding))
     };
-    let (mut unknown, mut classes) = (0, Vec::<Class<'_>>::new());
-    for (verdict, area) in map.areas() {
-        let name = finding(verdict);
-        let twin = classes.iter().find(|class| finding(class.verdict) == name);
-        let color = twin.map(|class| class.color);
-        let color = color.unwrap_or_else(|| palette::finding(&name, &mut unknown));
-        classes.push(Class { verdict, area, color });
-    }
-    classes
+    let areas = map.areas().into_iter();
+    areas.map(|(verdict, area)| Class { verdict, area, color: color(verdict) }).collect()
 }
 
 /// Where points are drawn.

@@ -17,6 +17,13 @@ impl Color {
         Color { rgb: ((hex >> 16) as u8, (hex >> 8) as u8, hex as u8), alpha: 1.0 }
     }
 
+    /// The same hue, lighter by `part` of the way to white.
+    fn tint(self, part: f64) -> Color {
+        let lighter = |c: u8| (f64::from(c) + (255.0 - f64::from(c)) * part).round() as u8;
+        let (r, g, b) = self.rgb;
+        Color { rgb: (lighter(r), lighter(g), lighter(b)), ..self }
+    }
+
     /// The same colour, let through.
     pub(crate) const fn faded(self, alpha: f64) -> Color {
         Color { rgb: self.rgb, alpha }
@@ -77,9 +84,38 @@ pub(crate) fn activity_name(activity: Activity) -> &'static str {
 /// Colours for kinds of finding that have none of their own, in order of use.
 const SPARE: [u32; 5] = [0x56_b4_e9, 0x8c_6d_31, 0x9e_9e_9e, 0x00_9e_73, 0x31_31_8c];
 
-/// Colour of a finding's kind; `unknown` counts the kinds before it that have none of their own.
-pub(crate) fn finding(kind: &str, unknown: &mut usize) -> Color {
-    let known = match kind {
+/// How much lighter further outcomes with the same finding are; then from the start.
+const TINTS: [f64; 4] = [0.0, 0.45, 0.7, 0.25];
+
+/// Hands out colours for outcomes: each finding has its own, and outcomes that differ in their lock
+/// word or CPU are tints of it.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Findings so far, their colours, and how many outcomes each has.
+    seen: Vec<(String, Color, usize)>,
+    /// Those that have no colour of their own.
+    unknown: usize,
+}
+
+impl Findings {
+    /// Colour of the next outcome with the finding `kind`.
+    pub(crate) fn next(&mut self, kind: &str) -> Color {
+        if let Some((_, color, outcomes)) = self.seen.iter_mut().find(|(name, ..)| name == kind) {
+            let tint = TINTS[*outcomes % TINTS.len()];
+            *outcomes += 1;
+            return color.tint(tint);
+        }
+        let color = Color::new(known_finding(kind).unwrap_or_else(|| {
+            self.unknown += 1;
+            SPARE[(self.unknown - 1) % SPARE.len()]
+        }));
+        self.seen.push((kind.to_owned(), color, 1));
+        color
+    }
+}
+
+fn known_finding(kind: &str) -> Option<u32> {
+    match kind {
         "ok" | "success" => Some(0xa6_cf_e3),
         "hard-lockup" => Some(0xd0_4a_12),
         "soft-lockup" => Some(0xe6_9f_00),
@@ -89,11 +125,7 @@ pub(crate) fn finding(kind: &str, unknown: &mut usize) -> Color {
         "fault" => Some(0x1a_1a_1a),
         _ if kind.starts_with("lock") => Some(0x8a_1c_0c),
         _ => None,
-    };
-    Color::new(known.unwrap_or_else(|| {
-        *unknown += 1;
-        SPARE[(*unknown - 1) % SPARE.len()]
-    }))
+    }
 }
 
 #[cfg(test)]

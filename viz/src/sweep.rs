@@ -7,7 +7,7 @@ use crate::Options;
 use crate::axis::{Axis, Spread, Tick};
 use crate::font;
 use crate::format::{Clock, count, plural};
-use crate::palette::{self, Color, INK, SOFT};
+use crate::palette::{Color, Findings, INK, SOFT};
 use crate::picture::Picture;
 use crate::sheet::{MARGIN, Sheet};
 use bands::{Band, Class};
@@ -75,16 +75,10 @@ pub fn draw_windows(windows: &[Window], swept: &Swept, options: &Options) -> Pic
     sheet.finish()
 }
 
-/// A colour for each class; the same for the same finding.
+/// A colour for each class.
 fn colors(classes: &[Class]) -> Vec<Color> {
-    let mut unknown = 0;
-    let mut colors: Vec<Color> = Vec::new();
-    for (i, class) in classes.iter().enumerate() {
-        let twin = classes[..i].iter().position(|c| c.finding == class.finding);
-        let fresh = |u: &mut usize| palette::finding(&class.finding, u);
-        colors.push(twin.map_or_else(|| fresh(&mut unknown), |twin| colors[twin]));
-    }
-    colors
+    let mut findings = Findings::default();
+    classes.iter().map(|class| findings.next(&class.finding)).collect()
 }
 
 struct Chart<'a> {

@@ -95,21 +95,29 @@ fn activities_are_apart_for_every_eye() {
     assert_apart(&colors, 15.0);
 }
 
+/// A colour for each of `kinds`, in order.
+fn findings(kinds: &[&str]) -> Vec<(String, Color)> {
+    let mut findings = Findings::default();
+    kinds.iter().map(|kind| ((*kind).to_owned(), findings.next(kind))).collect()
+}
+
 #[test]
 fn common_findings_are_apart_for_every_eye() {
     let kinds = ["ok", "hard-lockup", "soft-lockup", "lost-completion", "deadlock", "fault"];
-    let colors: Vec<_> = kinds.map(|k| (k.to_owned(), finding(k, &mut 0))).into_iter().collect();
-    assert_apart(&colors, 10.0);
+    assert_apart(&findings(&kinds), 10.0);
+}
+
+#[test]
+fn lock_words_are_apart_for_every_eye() {
+    let word = "lock-corrupted";
+    assert_apart(&findings(&["lost-completion", word, word, word, word, "ok"]), 10.0);
 }
 
 #[test]
 fn unknown_kinds_get_colours_in_order() {
-    let mut unknown = 0;
-    let first = finding("brand-new", &mut unknown);
-    let second = finding("newer-still", &mut unknown);
-    assert_ne!(first, second);
-    for _ in 0..20 {
-        finding("more", &mut unknown);
-    }
-    assert_eq!(unknown, 22);
+    let kinds: Vec<String> = (0..22).map(|i| format!("brand-new-{i}")).collect();
+    let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+    let colors = findings(&kinds);
+    assert_ne!(colors[0].1, colors[1].1);
+    assert_eq!(colors[0].1, colors[SPARE.len()].1, "from the start");
 }
