@@ -1,6 +1,7 @@
 //! Tests of the `latchup` command: the real binary, as people use it.
 
 mod common;
+mod distance;
 mod examples;
 mod program;
 mod prove;

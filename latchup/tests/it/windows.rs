@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// A program whose outcome turns from `ok` to `deadline` when the costs of its loop add up to more
 /// than the time limit.
-const UNTIL: &str = "--until=60000cy";
+pub(crate) const UNTIL: &str = "--until=60000cy";
 const RANGE: &str = "machine.memory.l1_hit=1..24";
 /// Everything that must not depend on how it was computed.
 const RESULTS: [&str; 3] = ["windows.csv", "windows.json", "windows.svg"];
@@ -21,7 +21,7 @@ fn loads(count: u32) -> Vec<u8> {
     code
 }
 
-fn scenario(dir: &Path) {
+pub(crate) fn scenario(dir: &Path) {
     write(dir, "loads.elf", elf(&[loads(4_000), exit(0)].concat()));
     let text = "Scenario(title: \"loads\", machine: (cores: 1, memory: (l2_hit: 30)), \
                 image: \"loads.elf\", until: Exit)";
@@ -33,7 +33,7 @@ fn sweep(dir: &Path, arguments: &[&str]) -> Ran {
     latchup(dir, &all)
 }
 
-fn done(dir: &Path, arguments: &[&str]) -> Ran {
+pub(crate) fn done(dir: &Path, arguments: &[&str]) -> Ran {
     let ran = sweep(dir, arguments);
     assert_eq!(ran.status, 0, "{ran:?}");
     ran

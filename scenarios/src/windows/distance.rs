@@ -50,7 +50,8 @@ pub struct Distance {
     pub value: u64,
     /// What it leads to; `None`: it is undecided.
     pub verdict: Option<Verdict>,
-    /// The least and greatest value up to which another outcome was looked for.
+    /// The least and greatest value up to which another outcome was looked for; values beyond those
+    /// that the scenario takes are none.
     pub searched: (u64, u64),
     /// Downwards.
     pub below: Option<Near>,
@@ -70,13 +71,13 @@ impl Distance {
     pub fn of(
         decide: &dyn Decide,
         value: u64,
-        searched: (u64, u64),
+        mut searched: (u64, u64),
     ) -> Result<Distance, SweepError> {
         let tile = decide.decide([value, 0])?;
         let (verdict, (lo, hi)) = (tile.verdict.clone(), tile.interval());
         let mut outwards = Outwards { decide, value, verdict: &verdict, runs: 1 };
-        let below = outwards.search(lo.checked_sub(1), searched.0, false)?;
-        let above = outwards.search(hi.checked_add(1), searched.1, true)?;
+        let below = outwards.search(lo.checked_sub(1), &mut searched.0, false)?;
+        let above = outwards.search(hi.checked_add(1), &mut searched.1, true)?;
         let runs = outwards.runs;
         let mut distance = Distance {
             path: String::new(),
@@ -190,15 +191,22 @@ struct Outwards<'a> {
 }
 
 impl Outwards<'_> {
-    /// Tiles one after the other from `next` to `end`.
+    /// Tiles one after the other from `next` to `end`, which becomes the last value that the
+    /// scenario takes if it refuses one before.
     fn search(
         &mut self,
         mut next: Option<u64>,
-        end: u64,
+        end: &mut u64,
         up: bool,
     ) -> Result<Option<Near>, SweepError> {
-        while let Some(at) = next.filter(|&at| if up { at <= end } else { at >= end }) {
-            let tile = self.decide.decide([at, 0])?;
+        while let Some(at) = next.filter(|at| if up { at <= end } else { at >= end }) {
+            let tile = match self.decide.decide([at, 0]) {
+                Err(SweepError::Refused(_)) => {
+                    *end = if up { at - 1 } else { at + 1 };
+                    break;
+                }
+                result => result?,
+            };
             self.runs += 1;
             if tile.verdict != *self.verdict {
                 let (distance, verdict) = (at.abs_diff(self.value), tile.verdict);
