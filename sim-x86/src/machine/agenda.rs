@@ -1,57 +1,80 @@
-//! HOT: which core is next. A winner tree over the cores' next cycles: looking is one load,
+//! HOT: which core is next. A tournament tree over the cores' next cycles: looking is one load,
 //! changing one core's cycle costs one comparison per level (7 levels for 96 cores).
 
 use sim_core::Cycle;
+
+/// A core and when it acts, in one number: the earlier is less, and of two at one cycle the core
+/// with the lower index.
+type Key = u64;
+
+const CORE_BITS: u32 = 16;
+/// Cycles after [`Agenda::base`] that keys tell apart: 26 hours. What lies beyond is equally far.
+const FAR: u64 = (1 << (64 - CORE_BITS)) - 1;
 
 /// When each core next does something by itself ([`Cycle::NEVER`]: not before an event reaches
 /// it). Derived: rebuilt whenever a run begins.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Agenda {
-    /// `at[n]` for core n, padded to a power of two.
+    /// `at[n]` for core n.
     at: Vec<Cycle>,
-    /// Heap-shaped: `winner[1]` is the core with the earliest cycle, its children are
-    /// `winner[2]` and `winner[3]`; the core's own leaves are left out.
-    winner: Vec<u16>,
+    /// Keys count from here.
+    base: Cycle,
+    /// Heap-shaped: `least[1]` is the least of all, the children of node n are 2n and 2n + 1. The
+    /// second half are the cores, padded to a power of two.
+    least: Vec<Key>,
 }
 
 impl Agenda {
     /// An agenda with every core's cycle.
     #[must_use]
     pub(super) fn new(cycles: impl Iterator<Item = Cycle>) -> Self {
-        let mut at: Vec<Cycle> = cycles.collect();
-        let leaves = at.len().next_power_of_two().max(2);
-        at.resize(leaves, Cycle::NEVER);
-        let mut agenda = Agenda { at, winner: vec![0; leaves] };
-        for node in (1..leaves).rev() {
-            agenda.winner[node] = agenda.play(node);
-        }
+        let mut agenda = Agenda { at: cycles.collect(), ..Agenda::default() };
+        agenda.rebuild();
         agenda
     }
 
-    /// Winner of the leaf or inner node `node`.
-    #[inline]
-    fn of(&self, node: usize) -> u16 {
-        let leaves = self.at.len();
-        if node >= leaves { (node - leaves) as u16 } else { self.winner[node] }
+    /// Makes keys for all cores, with room for earlier and later cycles.
+    #[cold]
+    fn rebuild(&mut self) {
+        let earliest = self.at.iter().copied().min().unwrap_or_default();
+        self.base = Cycle(earliest.0.saturating_sub(FAR / 2));
+        let leaves = self.at.len().next_power_of_two().max(2);
+        self.least.clear();
+        self.least.resize(2 * leaves, Key::MAX);
+        for core in 0..self.at.len() {
+            self.least[leaves + core] = self.key(core);
+        }
+        for node in (1..leaves).rev() {
+            self.least[node] = self.play(node);
+        }
     }
 
-    /// Winner among the children of `node`.
     #[inline]
-    fn play(&self, node: usize) -> u16 {
-        let (left, right) = (self.of(2 * node), self.of(2 * node + 1));
-        if self.at[usize::from(right)] < self.at[usize::from(left)] { right } else { left }
+    fn key(&self, core: usize) -> Key {
+        self.at[core].since(self.base).min(FAR) << CORE_BITS | core as Key
+    }
+
+    /// The less of the children of `node`.
+    #[inline]
+    fn play(&self, node: usize) -> Key {
+        self.least[2 * node].min(self.least[2 * node + 1])
     }
 
     /// Sets the cycle of one core.
     #[inline]
     pub(super) fn set(&mut self, core: usize, at: Cycle) {
-        if std::mem::replace(&mut self.at[core], at) == at {
-            return;
+        self.at[core] = at;
+        if at < self.base {
+            return self.rebuild();
         }
-        let mut node = (self.at.len() + core) / 2;
-        while node > 0 {
-            self.winner[node] = self.play(node);
+        let mut node = self.least.len() / 2 + core;
+        self.least[node] = self.key(core);
+        while node > 1 {
             node /= 2;
+            self.least[node] = self.play(node);
+        }
+        if self.least[1] >> CORE_BITS == FAR && self.at.iter().any(|&at| at < Cycle::NEVER) {
+            self.rebuild();
         }
     }
 
@@ -59,7 +82,7 @@ impl Agenda {
     #[inline]
     #[must_use]
     pub(super) fn first(&self) -> (usize, Cycle) {
-        let core = usize::from(self.winner[1]);
+        let core = self.least[1] as usize % (1 << CORE_BITS);
         (core, self.at[core])
     }
 
@@ -67,13 +90,22 @@ impl Agenda {
     #[inline]
     #[must_use]
     pub(super) fn second(&self) -> Cycle {
-        let mut node = self.at.len() + usize::from(self.winner[1]);
-        let mut second = Cycle::NEVER;
+        let first = self.first().0;
+        let mut node = self.least.len() / 2 + first;
+        let mut second = Key::MAX;
         while node > 1 {
-            second = second.min(self.at[usize::from(self.of(node ^ 1))]);
+            second = second.min(self.least[node ^ 1]);
             node /= 2;
         }
-        second
+        let after = second >> CORE_BITS;
+        if after < FAR { self.base + after } else { self.far_second(first) }
+    }
+
+    /// [`Agenda::second`] if keys do not tell.
+    #[cold]
+    fn far_second(&self, first: usize) -> Cycle {
+        let others = self.at.iter().enumerate().filter(|&(core, _)| core != first);
+        others.map(|(_, &at)| at).min().unwrap_or(Cycle::NEVER)
     }
 }
 
@@ -87,13 +119,16 @@ mod tests {
         fn first_and_second_are_the_two_least(
             start in prop::collection::vec(0u64..20, 1..40),
             changes in prop::collection::vec((0usize..40, 0u64..20), 0..60),
+            // Near each other, or so far apart that keys do not tell; the last ones are never.
+            scale in prop::sample::select(vec![1, 1 << 40, 1 << 46, 1 << 48, u64::MAX / 18]),
         ) {
-            let mut at: Vec<Cycle> = start.into_iter().map(Cycle).collect();
+            let scaled = |at: u64| Cycle(at.saturating_mul(scale));
+            let mut at: Vec<Cycle> = start.into_iter().map(scaled).collect();
             let mut agenda = Agenda::new(at.iter().copied());
             for (core, cycle) in changes {
                 let core = core % at.len();
-                at[core] = Cycle(cycle);
-                agenda.set(core, Cycle(cycle));
+                at[core] = scaled(cycle);
+                agenda.set(core, at[core]);
                 let (first, earliest) = agenda.first();
                 let others = at.iter().enumerate().filter(|&(other, _)| other != first);
                 prop_assert_eq!(Some(earliest), at.iter().copied().min());
