@@ -23,7 +23,7 @@ pub fn set(tree: &mut Node, option: &str, argument: &str, diags: &mut Diagnostic
     let span = |start, end| Span { source, start, end };
     let Some((path, text)) = argument.split_once('=') else {
         let help = Some("write PATH=VALUE: devices.ioc0.firmware_latency=9us".to_owned());
-        diags.error(span(0, argument.len()), &format!("`{option}` needs a value"), help);
+        diags.error(span(0, argument.len()), format!("`{option}` needs a value"), help);
         return;
     };
     let Some(steps) = steps(path, source, diags) else { return };

@@ -70,7 +70,7 @@ impl Tracker {
         assert!(swept.len() <= VALUES, "at most {VALUES} values");
         Tracker {
             swept: swept.to_vec(),
-            bounds: Bounds::default(),
+            bounds: Bounds::new(swept.len()),
             now: Pace::FIXED,
             cores: vec![CoreTrack::default(); cores],
             home: HomeTrack::new(l3_sets),

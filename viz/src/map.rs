@@ -8,7 +8,7 @@ use crate::palette::{Color, Findings, INK, SOFT};
 use crate::picture::Picture;
 use crate::sheet::{MARGIN, Sheet};
 use crate::sweep::Swept;
-use scenarios::windows::{Map, Rectangle, Verdict};
+use scenarios::windows::{Block, Map, Verdict};
 
 /// More rectangles than this are drawn as cells of one CSS pixel.
 const MOST_RECTANGLES: usize = 4_000;
@@ -19,7 +19,7 @@ const SEAM: f64 = 0.35;
 /// Height of the plane for each pixel of its width.
 const RATIO: f64 = 0.7;
 
-/// Draws what every point of a plane leads to. `swept` are the parameters along x and y.
+/// Draws what every point of a plane leads to: a map of two parameters. `swept` are the parameters along x and y.
 ///
 /// Rare outcomes are drawn over frequent ones and never smaller than a pixel, so that a narrow
 /// region stays visible.
@@ -27,7 +27,7 @@ const RATIO: f64 = 0.7;
 pub fn draw_map(map: &Map, swept: [&Swept; 2], options: &Options) -> Picture {
     let [x, y] = swept.map(Swept::name);
     let mut sheet = Sheet::new(options, &format!("Outcome over {x} and {y}"));
-    if map.rectangles.is_empty() {
+    if map.blocks.is_empty() {
         return sheet.nothing("No point is decided yet.");
     }
     let classes = classes(map);
@@ -65,21 +65,21 @@ impl Plane {
     fn new(map: &Map, sheet: &Sheet) -> Self {
         let range = |(lo, hi): (u64, u64)| (lo as f64 - 0.5, hi as f64 + 0.5);
         let size = sheet.small();
-        let widest = [map.area.second.0, map.area.second.1]
+        let widest = [map.area.range(1).0, map.area.range(1).1]
             .map(|value| font::width(&count(value), size))
             .into_iter()
             .fold(0.0, f64::max);
         let left = MARGIN + size * 1.6 + widest + 10.0;
-        let x = Axis::new(Spread::Linear, range(map.area.first), (left, sheet.right() - 8.0));
+        let x = Axis::new(Spread::Linear, range(map.area.first()), (left, sheet.right() - 8.0));
         let height = ((x.right - x.left) * RATIO).round();
-        let y = Axis::new(Spread::Linear, range(map.area.second), (0.0, height));
+        let y = Axis::new(Spread::Linear, range(map.area.range(1)), (0.0, height));
         let top = sheet.y + 6.0;
         Plane { x, y, bottom: top + height, top }
     }
 
     /// Upper left and lower right corner of a rectangle.
-    fn corners(&self, rectangle: &Rectangle) -> [(f64, f64); 2] {
-        let (first, second) = (rectangle.first, rectangle.second);
+    fn corners(&self, block: &Block) -> [(f64, f64); 2] {
+        let [first, second, ..] = block.ranges;
         let left = self.x.x(first.0 as f64 - 0.5);
         let right = self.x.x(first.1 as f64 + 0.5).max(left + 1.0);
         let low = self.y.x(second.0 as f64 - 0.5);
@@ -97,11 +97,11 @@ struct Chart<'a> {
 
 impl Chart<'_> {
     fn draw(&self, sheet: &mut Sheet) {
-        if self.map.rectangles.len() > MOST_RECTANGLES {
+        if self.map.blocks.len() > MOST_RECTANGLES {
             self.cells(sheet);
         } else {
-            for (rectangle, class) in self.in_order() {
-                let [from, to] = self.plane.corners(rectangle);
+            for (block, class) in self.in_order() {
+                let [from, to] = self.plane.corners(block);
                 sheet.rect(from, (to.0, to.1 + SEAM), self.classes[class].color);
             }
         }
@@ -110,13 +110,13 @@ impl Chart<'_> {
     }
 
     /// Rectangles with their classes, those of the rarest class last.
-    fn in_order(&self) -> Vec<(&Rectangle, usize)> {
-        let class = |rectangle: &Rectangle| {
-            let verdict = self.map.regions[rectangle.region].verdict.as_ref();
+    fn in_order(&self) -> Vec<(&Block, usize)> {
+        let class = |block: &Block| {
+            let verdict = self.map.regions[block.region].verdict.as_ref();
             self.classes.iter().position(|class| class.verdict == verdict).unwrap_or(0)
         };
-        let mut all: Vec<(&Rectangle, usize)> =
-            self.map.rectangles.iter().map(|rectangle| (rectangle, class(rectangle))).collect();
+        let mut all: Vec<(&Block, usize)> =
+            self.map.blocks.iter().map(|block| (block, class(block))).collect();
         all.sort_by_key(|(_, class)| std::cmp::Reverse(self.classes[*class].area));
         all
     }
@@ -127,8 +127,8 @@ impl Chart<'_> {
         let (width, height) = ((x.right - x.left).ceil(), (bottom - top).ceil());
         let (columns, rows) = (width as usize, height as usize);
         let mut cells: Vec<Option<usize>> = vec![None; columns * rows];
-        for (rectangle, class) in self.in_order() {
-            let [(left, high), (right, low)] = self.plane.corners(rectangle);
+        for (block, class) in self.in_order() {
+            let [(left, high), (right, low)] = self.plane.corners(block);
             let span = |from: f64, to: f64, most: usize| {
                 let from = (from.floor() as usize).min(most - 1);
                 from..(to.ceil() as usize).clamp(from + 1, most)

@@ -9,6 +9,12 @@ use std::time::{Duration, Instant};
 /// than the time limit.
 pub(crate) const UNTIL: &str = "--until=60000cy";
 const RANGE: &str = "machine.memory.l1_hit=1..24";
+/// With `RANGE`, more parameters than can be swept.
+const MORE: [&str; 8] =
+    ["--param", "a=1..2", "--param", "b=1..2", "--param", "c=1..2", "--param", "d=1..2"];
+/// Few values each, but too many combinations.
+const WIDE: [&str; 4] =
+    ["--param", "machine.memory.l2_hit=30..5029", "--param", "machine.memory.atomic_extra=0..4999"];
 /// Everything that must not depend on how it was computed.
 const RESULTS: [&str; 3] = ["windows.csv", "windows.json", "windows.svg"];
 
@@ -222,6 +228,43 @@ fn two_parameters_make_a_map() {
 }
 
 #[test]
+fn three_parameters_make_regions() {
+    let dir = folder("windows-regions");
+    scenario(&dir);
+    let more = ["--param", "machine.memory.l2_hit=30..31", "--param", "machine.costs.alu=1..3"];
+    let regions = |arguments: &[&str]| done(&dir, &[&more[..], arguments].concat());
+    let ran = regions(&["--out", "all", "--judge-random", "20", "--parquet"]);
+    assert!(ran.out.contains("20 random points run alone, 0 differ"), "{}", ran.out);
+    assert!(ran.out.contains("points within 1.."), "{}", ran.out);
+    let table = read(&dir.join("all"), "regions.csv");
+    let head = "lo,hi,second_lo,second_hi,third_lo,third_hi,finding,";
+    assert!(table.starts_with(head), "{table}");
+    let area = |line: &str| -> u64 {
+        let numbers: Vec<u64> = line.split(',').map_while(|field| field.parse().ok()).collect();
+        numbers.chunks_exact(2).map(|range| range[1] - range[0] + 1).product()
+    };
+    assert_eq!(table.lines().skip(1).map(area).sum::<u64>(), 24 * 2 * 3);
+    let map: serde_json::Value =
+        serde_json::from_str(&read(&dir.join("all"), "map.json")).expect("JSON");
+    for region in map["regions"].as_array().expect("regions") {
+        assert!(region["third"].is_array() && region.get("fourth").is_none(), "{region}");
+        assert_eq!(region["witness"].as_array().map(Vec::len), Some(3));
+        assert_eq!(region["command"].as_str().map(|line| line.matches("--set").count()), Some(3));
+    }
+    assert!(dir.join("all/regions.parquet").exists() && !dir.join("all/map.svg").exists());
+    for index in ["0/3", "1/3", "2/3"] {
+        regions(&["--out", "parts", "--shard", index]);
+    }
+    assert_eq!(latchup(&dir, &["merge", "parts"]).status, 0);
+    for name in ["regions.csv", "map.json"] {
+        assert_eq!(read(&dir.join("all"), name), read(&dir.join("parts"), name), "{name}");
+    }
+    let drawn = latchup(&dir, &["plot", "all"]);
+    assert_eq!(drawn.status, 2, "{drawn:?}");
+    assert!(drawn.err.contains("no picture shows more than two parameters"), "{}", drawn.err);
+}
+
+#[test]
 fn odds_by_windows_and_by_sampling_agree() {
     let dir = folder("windows-odds");
     write(&dir, "latency.csv", "n,latency_ns\n1,5\n2,5\n3,10\n4,1000\n");
@@ -267,7 +310,8 @@ fn wrong_sweeps_are_refused_with_advice() {
         (&plain, &["--shard", "array"], "neither SLURM_ARRAY_TASK_ID nor HQ_TASK_ID is set"),
         (&plain, &["--odds", "40us"], "one parameter that is a time"),
         (&plain, &["--param", RANGE], "is swept twice"),
-        (&plain, &["--param", "a=1..2", "--param", "b=1..2"], "more than can be swept"),
+        (&plain, &MORE, "5 parameters are more than can be swept"),
+        (&plain, &["--param", "a=1..2", "--param", "b=1..2", "--param", RANGE], "is swept twice"),
         (&plain, &["--grid", "0"], "a step of 0 never arrives"),
         (&plain, &["--grid", "5cy"], "either of durations or of plain numbers"),
         (&plain, &["--grid", "1", "--judge"], "no windows to shard, judge or integrate"),
@@ -275,6 +319,7 @@ fn wrong_sweeps_are_refused_with_advice() {
         (&plain, &["--rate", "100/s"], "--odds"),
         (&plain, &["--odds", "40us", "--rate", "100"], "/s, /min or /h"),
         (&plain, &["--param", "machine.memory.l2_hit=30..9000030"], "more than 4000000 values"),
+        (&plain, &WIDE, "give the parameter with the most values first"),
         (&time, &["--odds", "csv:none.csv"], "cannot read none.csv"),
         (&time, &["--odds", "csv:bad.csv"], "`slow`"),
         (&time, &["--odds", "Lognormal(1)"], "did you mean `LogNormal`?"),

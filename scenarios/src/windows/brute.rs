@@ -1,7 +1,7 @@
 //! Decides a point by running it, and nothing else.
 
 use super::flip::Stage;
-use super::tile::{Decide, Tile, Verdict};
+use super::tile::{Decide, Point, Tile, Verdict};
 use crate::diagnostics::Diagnostics;
 use crate::document::Document;
 use crate::guest::Guest;
@@ -16,7 +16,7 @@ pub struct Subject<'a> {
     pub document: &'a Document,
     /// Files that it names.
     pub files: &'a (dyn Files + Sync),
-    /// One parameter or two.
+    /// As many parameters as [`VALUES`](super::VALUES) at most.
     pub params: &'a [Param],
     /// How to run.
     pub options: RunOptions,
@@ -31,12 +31,12 @@ impl std::fmt::Debug for Subject<'_> {
 impl Subject<'_> {
     /// `at` as [`Document::set`] takes it, an argument for each parameter.
     #[must_use]
-    pub fn settings(&self, at: [u64; 2]) -> Vec<String> {
+    pub fn settings(&self, at: Point) -> Vec<String> {
         self.params.iter().zip(at).map(|(param, value)| param.setting(value)).collect()
     }
 
     /// A run with these values broke off.
-    pub(super) fn broke_off(&self, at: [u64; 2], source: SimulationError) -> SweepError {
+    pub(super) fn broke_off(&self, at: Point, source: SimulationError) -> SweepError {
         SweepError::Simulation { setting: self.settings(at).join(" "), source: Box::new(source) }
     }
 
@@ -44,7 +44,7 @@ impl Subject<'_> {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn load(&self, at: [u64; 2]) -> Result<Loaded, Diagnostics> {
+    pub fn load(&self, at: Point) -> Result<Loaded, Diagnostics> {
         let mut document = self.document.clone();
         for setting in self.settings(at) {
             document.set_swept(&setting);
@@ -62,7 +62,7 @@ impl Brute<'_> {
     ///
     /// # Errors
     /// If the scenario does not take the value, or the run breaks off.
-    pub fn run(&self, at: [u64; 2]) -> Result<(Verdict, u64), SweepError> {
+    pub fn run(&self, at: Point) -> Result<(Verdict, u64), SweepError> {
         let loaded = self.0.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
         let broke_off =
             |source| SweepError::Simulation { setting: self.0.settings(at).join(" "), source };
@@ -72,16 +72,16 @@ impl Brute<'_> {
 }
 
 impl Decide for Brute<'_> {
-    fn decide(&self, at: [u64; 2]) -> Result<Tile, SweepError> {
+    fn decide(&self, at: Point) -> Result<Tile, SweepError> {
         let (verdict, cycles) = self.run(at)?;
-        Ok(Tile { at, bounds: Tile::point(), verdict: Some(verdict), cycles })
+        Ok(Tile { at, bounds: Tile::point(self.0.params.len()), verdict: Some(verdict), cycles })
     }
 
-    fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
+    fn judge(&self, at: Point) -> Result<Option<Verdict>, SweepError> {
         self.run(at).map(|(verdict, _)| Some(verdict))
     }
 
-    fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError> {
+    fn alone(&self, at: Point) -> Result<u64, SweepError> {
         self.run(at).map(|(_, cycles)| cycles)
     }
 
@@ -95,7 +95,7 @@ impl Stage for Brute<'_> {
         &self.0
     }
 
-    fn start(&self, at: [u64; 2]) -> Result<(Simulation, RunOptions), SweepError> {
+    fn start(&self, at: Point) -> Result<(Simulation, RunOptions), SweepError> {
         let loaded = self.0.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
         let mut simulation =
             Simulation::new(loaded).map_err(|error| self.0.broke_off(at, error))?;

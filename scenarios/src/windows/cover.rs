@@ -5,10 +5,12 @@
 //! found and from nothing else, so the number of threads shows nowhere.
 
 use super::pieces::{Clash, Piece, Row, UNDECIDED, width};
-use super::tile::{Decide, Side, Tile, Verdict};
+use super::shadow::Shadow;
+use super::tile::{Decide, Point, Side, Tile, Verdict};
 use crate::sweep::{SweepError, in_order};
 use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
+use sim_x86::tile::pace::VALUES;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
@@ -26,14 +28,14 @@ pub enum CoverError {
     /// A value could not be run.
     #[error(transparent)]
     Sweep(#[from] SweepError),
-    /// Too many values of the second parameter.
-    #[error("the second parameter has more than {} values", Area::MOST_ROWS)]
+    /// Too many values of the parameters after the first.
+    #[error("the parameters after the first have more than {} values", Area::MOST_ROWS)]
     TooManyRows,
     /// A tile is not about the point that was asked for, or does not hold it.
     #[error("the tile of {at:?} is not about it: latchup itself is wrong")]
     Astray {
         /// The point.
-        at: [u64; 2],
+        at: Point,
     },
     /// Two tiles disagree.
     #[error(
@@ -42,46 +44,114 @@ pub enum CoverError {
     )]
     Clash {
         /// The point.
-        at: [u64; 2],
+        at: Point,
         /// What was known.
         first: String,
         /// What the later tile says.
         second: String,
         /// Where the later tile was run.
-        by: [u64; 2],
+        by: Point,
     },
 }
 
-/// A rectangle of values; with one parameter, the second is 0.
+/// First and last value of each parameter. It is made of rows, each with all values of the first
+/// parameter; the second is that which changes from one row to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Area {
-    /// First and last value of the first parameter.
-    pub first: (u64, u64),
-    /// First and last value of the second parameter.
-    pub second: (u64, u64),
+    /// That of a parameter that is not swept is (0, 0).
+    ranges: [(u64, u64); VALUES],
+    /// How many are swept.
+    parameters: usize,
 }
 
 impl Area {
-    /// Values of the second parameter at most.
+    /// Rows at most: values of the parameters after the first.
     pub const MOST_ROWS: u64 = 4_000_000;
+
+    /// These ranges, of [`VALUES`] parameters at most: more are left out.
+    #[must_use]
+    pub fn new(ranges: &[(u64, u64)]) -> Self {
+        let range = |axis: usize| ranges.get(axis).copied().unwrap_or((0, 0));
+        Area { ranges: std::array::from_fn(range), parameters: ranges.len().min(VALUES) }
+    }
 
     /// Values of one parameter.
     #[must_use]
     pub fn line(lo: u64, hi: u64) -> Self {
-        Area { first: (lo, hi), second: (0, 0) }
+        Area::new(&[(lo, hi)])
+    }
+
+    /// First and last value of each parameter that is swept.
+    #[must_use]
+    pub fn ranges(&self) -> &[(u64, u64)] {
+        &self.ranges[..self.parameters]
+    }
+
+    /// First and last value of a parameter.
+    #[must_use]
+    pub fn range(&self, axis: usize) -> (u64, u64) {
+        self.ranges[axis]
+    }
+
+    /// First and last value of the first parameter.
+    #[must_use]
+    pub fn first(&self) -> (u64, u64) {
+        self.ranges[0]
+    }
+
+    /// The point with the first value of every parameter.
+    #[must_use]
+    pub fn lowest(&self) -> Point {
+        self.ranges.map(|(lo, _)| lo)
     }
 
     /// Number of points.
     #[must_use]
     pub fn points(&self) -> u128 {
-        width(self.first.0, self.first.1).saturating_mul(width(self.second.0, self.second.1))
+        self.width(0).saturating_mul(self.rows())
+    }
+
+    /// Number of rows.
+    pub(super) fn rows(&self) -> u128 {
+        (1..VALUES).fold(1, |rows, axis| rows.saturating_mul(self.width(axis)))
+    }
+
+    /// Number of values of a parameter.
+    pub(super) fn width(&self, axis: usize) -> u128 {
+        width(self.ranges[axis].0, self.ranges[axis].1)
+    }
+
+    /// Rows from one value of a parameter after the first to the next.
+    pub(super) fn step(&self, axis: usize) -> usize {
+        (1..axis).map(|axis| self.width(axis) as usize).product()
+    }
+
+    /// The lowest point of row `index`.
+    pub(super) fn row(&self, index: usize) -> Point {
+        let (mut at, mut rest) = (self.lowest(), index as u128);
+        for (value, (lo, hi)) in at.iter_mut().zip(self.ranges).skip(1) {
+            *value += (rest % width(lo, hi)) as u64;
+            rest /= width(lo, hi);
+        }
+        at
+    }
+
+    /// The row that a point is in; `None` if it is in none.
+    pub(super) fn row_of(&self, at: Point) -> Option<usize> {
+        let (mut index, mut rows) = (0, 1);
+        for (value, (lo, hi)) in at.into_iter().zip(self.ranges).skip(1) {
+            let above = value.checked_sub(lo).filter(|_| value <= hi)?;
+            index += u128::from(above) * rows;
+            rows *= width(lo, hi);
+        }
+        usize::try_from(index).ok()
     }
 
     /// Part `index` (from 0) of `count` nearly equal ones; `None` if there is no such part. Parts
     /// cut the first parameter.
     #[must_use]
     pub fn part(&self, index: u64, count: u64) -> Option<Area> {
-        let (lo, values) = (self.first.0, width(self.first.0, self.first.1));
+        let ((lo, last), values) = (self.first(), self.width(0));
         if index >= count || u128::from(count) > values {
             return None;
         }
@@ -91,8 +161,10 @@ impl Area {
                 + values % u128::from(count) * u128::from(index) / u128::from(count);
             u64::try_from(u128::from(lo) + offset).ok()
         };
-        let hi = if index + 1 == count { self.first.1 } else { start(index + 1)? - 1 };
-        Some(Area { first: (start(index)?, hi), ..*self })
+        let hi = if index + 1 == count { last } else { start(index + 1)? - 1 };
+        let mut part = *self;
+        part.ranges[0] = (start(index)?, hi);
+        Some(part)
     }
 }
 
@@ -100,7 +172,7 @@ impl Area {
 #[derive(Clone, Debug)]
 pub struct Cover {
     area: Area,
-    /// One for each value of the second parameter.
+    /// One for each combination of values of the parameters after the first.
     pub(super) rows: Vec<Row>,
     /// By class; the first is "undecided".
     pub(super) verdicts: Vec<Option<Verdict>>,
@@ -116,9 +188,9 @@ impl Cover {
     /// An area of which nothing is known.
     ///
     /// # Errors
-    /// If the second parameter has too many values.
+    /// If there are too many rows.
     pub fn new(area: Area) -> Result<Self, CoverError> {
-        let rows = width(area.second.0, area.second.1);
+        let rows = area.rows();
         if rows > u128::from(Area::MOST_ROWS) {
             return Err(CoverError::TooManyRows);
         }
@@ -153,9 +225,8 @@ impl Cover {
 
     /// What is known about a point: `None` if nothing, `Some(None)` if it is undecided.
     #[must_use]
-    pub fn verdict(&self, at: [u64; 2]) -> Option<Option<&Verdict>> {
-        let row = usize::try_from(at[1].checked_sub(self.area.second.0)?).ok()?;
-        let class = self.rows.get(row)?.class(at[0])?;
+    pub fn verdict(&self, at: Point) -> Option<Option<&Verdict>> {
+        let class = self.rows.get(self.area.row_of(at)?)?.class(at[0])?;
         Some(self.verdicts[class].as_ref())
     }
 
@@ -168,18 +239,8 @@ impl Cover {
             return Err(CoverError::Astray { at: tile.at });
         }
         let class = self.class(tile.verdict.as_ref());
-        let (bottom, top) = self.area.second;
-        // A tile is convex, so its rows are neighbours.
-        let start = tile.at[1].clamp(bottom, top);
-        for seconds in
-            [&mut (start..=top) as &mut dyn Iterator<Item = u64>, &mut (bottom..start).rev()]
-        {
-            for second in seconds {
-                let Some(interval) = tile.row(second) else { break };
-                self.put(tile, second, interval, class)?;
-            }
-        }
-        if bottom == top {
+        Shadow::new(tile, &self.area).rows(&mut |row| self.put(tile, row, class))?;
+        if self.rows.len() == 1 {
             let pair = tile.limit(false).and_then(|bound| bound.pair.clone());
             self.lows.insert(tile.at[0], pair);
         }
@@ -188,25 +249,19 @@ impl Cover {
         Ok(())
     }
 
-    fn put(
-        &mut self,
-        tile: &Tile,
-        second: u64,
-        (lo, hi): (u64, u64),
-        class: usize,
-    ) -> Result<(), CoverError> {
-        let (lo, hi) = (lo.max(self.area.first.0), hi.min(self.area.first.1));
-        if lo > hi {
-            return Ok(());
-        }
-        let row = (second - self.area.second.0) as usize;
-        match self.rows[row].put(Piece { lo, hi, class }) {
+    /// Adds what a tile says about the row of `at`.
+    fn put(&mut self, tile: &Tile, at: Point, class: usize) -> Result<(), CoverError> {
+        let Some((lo, hi)) = tile.row(at) else { return Ok(()) };
+        let (lo, hi) = (lo.max(self.area.first().0), hi.min(self.area.first().1));
+        let row = self.area.row_of(at).and_then(|row| self.rows.get_mut(row));
+        let Some(row) = row.filter(|_| lo <= hi) else { return Ok(()) };
+        match row.put(Piece { lo, hi, class }) {
             Ok(fresh) => {
                 self.remaining -= fresh;
                 Ok(())
             }
             Err(Clash { value, known }) => Err(CoverError::Clash {
-                at: [value, second],
+                at: with_first(at, value),
                 first: name(self.verdicts[known].as_ref()),
                 second: name(tile.verdict.as_ref()),
                 by: tile.at,
@@ -242,8 +297,9 @@ impl Cover {
             self.decide(&points, decide, pool, take)?;
             most = (most * 2).min(MOST_IN_ROUND);
         }
-        let starts: Vec<[u64; 2]> =
-            self.unknown_starts().map(|value| [value, self.area.second.0]).collect();
+        let row = self.area.lowest();
+        let starts: Vec<Point> =
+            self.unknown_starts().map(|value| with_first(row, value)).collect();
         self.decide(&starts, decide, pool, take)
     }
 
@@ -256,32 +312,32 @@ impl Cover {
 
     /// Points to decide next, at most `most`: the lowest of every gap, or of gaps all over the
     /// area if they are more; if they are fewer, the widest ones are halved.
-    fn next(&self, most: usize) -> Vec<[u64; 2]> {
+    fn next(&self, most: usize) -> Vec<Point> {
         let mut gaps = Vec::new();
-        for (row, second) in self.rows.iter().zip(self.area.second.0..) {
-            gaps.extend(row.gaps(self.area.first).into_iter().map(|(lo, hi)| (lo, hi, second)));
+        for (index, row) in self.rows.iter().enumerate() {
+            gaps.extend(row.gaps(self.area.first()).into_iter().map(|(lo, hi)| (lo, hi, index)));
         }
+        let lowest = |(lo, _, index)| with_first(self.area.row(index), lo);
         if gaps.len() > most {
-            let chosen = (0..most).map(|i| gaps[i * gaps.len() / most]);
-            return chosen.map(|(lo, _, second)| [lo, second]).collect();
+            return (0..most).map(|i| lowest(gaps[i * gaps.len() / most])).collect();
         }
         while gaps.len() < most {
             // The first of the widest, so that the choice is clear.
             let widest = (0..gaps.len()).rev().max_by_key(|&i| gaps[i].1 - gaps[i].0);
-            let Some((i, (lo, hi, second))) = widest.map(|i| (i, gaps[i])) else { break };
+            let Some((i, (lo, hi, index))) = widest.map(|i| (i, gaps[i])) else { break };
             if lo == hi {
                 break;
             }
             let middle = lo + (hi - lo) / 2;
             gaps[i].1 = middle;
-            gaps.insert(i + 1, (middle + 1, hi, second));
+            gaps.insert(i + 1, (middle + 1, hi, index));
         }
-        gaps.into_iter().map(|(lo, _, second)| [lo, second]).collect()
+        gaps.into_iter().map(lowest).collect()
     }
 
     fn decide<E: From<CoverError> + Send>(
         &mut self,
-        points: &[[u64; 2]],
+        points: &[Point],
         decide: &dyn Decide,
         pool: &ThreadPool,
         take: &mut dyn FnMut(&Tile, u128) -> Result<(), E>,
@@ -312,6 +368,12 @@ impl Cover {
         })?;
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
+}
+
+/// `at` with another value of the first parameter.
+fn with_first(mut at: Point, value: u64) -> Point {
+    at[0] = value;
+    at
 }
 
 /// A verdict in a word.

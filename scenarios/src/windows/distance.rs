@@ -5,7 +5,7 @@
 //! run, with the cycles between the two accesses of each.
 
 use super::flip::{Course, Proof, prove};
-use super::tile::{Decide, Side, Verdict};
+use super::tile::{Decide, Side, Verdict, point};
 use crate::races::{Race, races};
 use crate::sweep::SweepError;
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ impl Distance {
         value: u64,
         mut searched: (u64, u64),
     ) -> Result<Distance, SweepError> {
-        let tile = decide.decide([value, 0])?;
+        let tile = decide.decide(point(&[value]))?;
         let (verdict, (lo, hi)) = (tile.verdict.clone(), tile.interval());
         let mut outwards = Outwards { decide, value, verdict: &verdict, runs: 1 };
         let below = outwards.search(lo.checked_sub(1), &mut searched.0, false)?;
@@ -200,7 +200,7 @@ impl Outwards<'_> {
         up: bool,
     ) -> Result<Option<Near>, SweepError> {
         while let Some(at) = next.filter(|at| if up { at <= end } else { at >= end }) {
-            let tile = match self.decide.decide([at, 0]) {
+            let tile = match self.decide.decide(point(&[at])) {
                 Err(SweepError::Refused(_)) => {
                     *end = if up { at - 1 } else { at + 1 };
                     break;

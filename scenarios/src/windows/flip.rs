@@ -10,7 +10,7 @@
 //! shorter, is not.
 
 use super::brute::Subject;
-use super::tile::{Side, Verdict};
+use super::tile::{Point, Side, Verdict, point};
 use crate::accesses::{Access, AccessLog, Deed, Key, Role, Word, words};
 use crate::backtrace::{Stacks, unwind};
 use crate::guest::Guest;
@@ -46,7 +46,7 @@ pub trait Stage: Sync {
     ///
     /// # Errors
     /// If the scenario does not take the values, or does not boot.
-    fn start(&self, at: [u64; 2]) -> Result<(Simulation, RunOptions), SweepError>;
+    fn start(&self, at: Point) -> Result<(Simulation, RunOptions), SweepError>;
 }
 
 /// A CPU held up in one run, which turned the order of the pair and the outcome with it.
@@ -114,7 +114,7 @@ pub(super) struct Course<'a> {
 
 impl<'a> Course<'a> {
     pub(super) fn of(stage: &'a dyn Stage, value: u64) -> Result<Self, SweepError> {
-        let (mut start, options) = stage.start([value, 0])?;
+        let (mut start, options) = stage.start(point(&[value]))?;
         let words = words(&start);
         AccessLog::new(words.clone()).watch(&mut start);
         let (verdict, log) = run(stage, value, start.clone(), &options, &words)?;
@@ -206,7 +206,7 @@ fn run(
 ) -> Result<(Verdict, AccessLog), SweepError> {
     let mut log = AccessLog::new(words.to_vec());
     let stop = simulation.run_observed(options, &mut log);
-    let stop = stop.map_err(|source| stage.subject().broke_off([value, 0], source))?;
+    let stop = stop.map_err(|source| stage.subject().broke_off(point(&[value]), source))?;
     let verdict = Verdict::from(&simulation.investigate(&stop).diagnosis.finding);
     Ok((verdict, log))
 }

@@ -11,7 +11,7 @@
 use super::brute::{Brute, Subject};
 use super::flip::Stage;
 use super::swept::{is_used, serve_one_request, swept};
-use super::tile::{Bound, Decide, Side, Tile, Verdict};
+use super::tile::{Bound, Decide, Point, Side, Tile, Verdict};
 use crate::diagnosis::StopReason;
 use crate::locks::LockState;
 use crate::simulation::{RunOptions, Simulation, SimulationError};
@@ -39,7 +39,7 @@ pub struct Forked<'a> {
     subject: Subject<'a>,
     /// What is swept, one for each parameter, and the least values that the forks can have.
     swept: Vec<Swept>,
-    least: [u64; 2],
+    least: Point,
     base: Simulation,
     options: RunOptions,
 }
@@ -50,7 +50,7 @@ impl<'a> Forked<'a> {
     ///
     /// # Errors
     /// If the scenario does not take the value, or does not boot.
-    pub fn new(subject: Subject<'a>, at: [u64; 2]) -> Result<Option<Self>, SweepError> {
+    pub fn new(subject: Subject<'a>, at: Point) -> Result<Option<Self>, SweepError> {
         let loaded = subject.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
         let times = subject.params.iter().map(|param| swept(&param.path, &loaded));
         let Some(swept) = times.collect::<Option<Vec<Swept>>>() else { return Ok(None) };
@@ -84,13 +84,13 @@ impl<'a> Forked<'a> {
     ///
     /// # Errors
     /// If the run breaks off.
-    pub fn outcome(&self, at: [u64; 2], tracked: bool) -> Result<(Verdict, Machine), SweepError> {
+    pub fn outcome(&self, at: Point, tracked: bool) -> Result<(Verdict, Machine), SweepError> {
         let (fork, stop) = self.fork(at, tracked)?;
         Ok((verdict(&fork, &stop), fork.machine().clone()))
     }
 
     /// A fork from before the first use of the values, with these.
-    fn with(&self, at: [u64; 2]) -> Simulation {
+    fn with(&self, at: Point) -> Simulation {
         let mut fork = self.base.clone();
         let epoch = fork.epoch().unwrap_or_default();
         for (swept, value) in self.values(at) {
@@ -99,17 +99,18 @@ impl<'a> Forked<'a> {
         fork
     }
 
-    fn values(&self, at: [u64; 2]) -> Vec<(Swept, u64)> {
+    fn values(&self, at: Point) -> Vec<(Swept, u64)> {
         self.swept.iter().copied().zip(at).collect()
     }
 
-    fn fork(&self, at: [u64; 2], tracked: bool) -> Result<(Simulation, StopReason), SweepError> {
+    fn fork(&self, at: Point, tracked: bool) -> Result<(Simulation, StopReason), SweepError> {
         let mut fork = self.with(at);
         let mut options = self.options;
         if tracked {
             fork.machine_mut().track(&self.values(at));
             let epoch = fork.epoch().unwrap_or_default();
-            let most = fork.machine().now().since(epoch) + TRACKED + at[0].saturating_add(at[1]);
+            let swept = at.into_iter().fold(0, u64::saturating_add);
+            let most = (fork.machine().now().since(epoch) + TRACKED).saturating_add(swept);
             options.limit = Some(options.limit.map_or(most, |limit| limit.min(most)));
         }
         let stop = fork.run(&options).map_err(|source| SweepError::Simulation {
@@ -120,7 +121,7 @@ impl<'a> Forked<'a> {
     }
 
     /// True if `at` uses a value before the moment from which the forks start.
-    fn is_before_base(&self, at: [u64; 2]) -> bool {
+    fn is_before_base(&self, at: Point) -> bool {
         let early = |(swept, value, least): (&Swept, u64, u64)| {
             matches!(swept, Swept::Arrival(_)) && value < least
         };
@@ -216,7 +217,7 @@ fn before_first_use(
 }
 
 impl Decide for Forked<'_> {
-    fn decide(&self, at: [u64; 2]) -> Result<Tile, SweepError> {
+    fn decide(&self, at: Point) -> Result<Tile, SweepError> {
         if self.is_before_base(at) {
             return Brute(self.subject).decide(at);
         }
@@ -226,7 +227,7 @@ impl Decide for Forked<'_> {
         let bounds = if timed && !self.at_its_end(&fork) {
             (fork, stop) = self.fork(at, false)?;
             decided = verdict(&fork, &stop);
-            Tile::point()
+            Tile::point(self.swept.len())
         } else {
             // A time limit is a moment; everything else is decided by what has happened.
             if !timed {
@@ -238,7 +239,7 @@ impl Decide for Forked<'_> {
         Ok(Tile { at, bounds, verdict: Some(decided), cycles: self.cycles(&fork) })
     }
 
-    fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
+    fn judge(&self, at: Point) -> Result<Option<Verdict>, SweepError> {
         if self.is_before_base(at) {
             return Brute(self.subject).judge(at);
         }
@@ -246,7 +247,7 @@ impl Decide for Forked<'_> {
         Ok(Some(verdict(&fork, &stop)))
     }
 
-    fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError> {
+    fn alone(&self, at: Point) -> Result<u64, SweepError> {
         if self.is_before_base(at) {
             return Brute(self.subject).alone(at);
         }
@@ -264,7 +265,7 @@ impl Stage for Forked<'_> {
         &self.subject
     }
 
-    fn start(&self, at: [u64; 2]) -> Result<(Simulation, RunOptions), SweepError> {
+    fn start(&self, at: Point) -> Result<(Simulation, RunOptions), SweepError> {
         Ok((self.with(at), self.options))
     }
 }

@@ -1,6 +1,6 @@
 //! Brute force as the judge of windows: single runs, compared with what the windows say.
 
-use super::tile::{Decide, Verdict};
+use super::tile::{Decide, Point, Verdict, point};
 use crate::sweep::{SweepError, in_order};
 use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub enum Points {
     /// Every one.
     All(Area),
     /// These.
-    Listed(Vec<[u64; 2]>),
+    Listed(Vec<Point>),
 }
 
 impl Points {
@@ -24,8 +24,13 @@ impl Points {
     #[must_use]
     pub fn random(area: Area, count: usize, seed: u64) -> Self {
         let mut stream = Stream::new(seed, "judge");
-        let mut draw = |(lo, hi)| stream.between(lo, hi);
-        Points::Listed((0..count).map(|_| [draw(area.first), draw(area.second)]).collect())
+        // Of one parameter as of two, of which the second has one value.
+        let axes = area.ranges().len().max(2);
+        let mut draw = |axis: usize| {
+            let (lo, hi) = area.range(axis);
+            if axis < axes { stream.between(lo, hi) } else { lo }
+        };
+        Points::Listed((0..count).map(|_| std::array::from_fn(&mut draw)).collect())
     }
 
     /// All values of `range` that are at most `width` away from an edge.
@@ -37,7 +42,7 @@ impl Points {
             let last = edge.below.saturating_add(width).min(hi);
             values.extend(first..=last);
         }
-        Points::Listed(values.into_iter().map(|value| [value, 0]).collect())
+        Points::Listed(values.into_iter().map(|value| point(&[value])).collect())
     }
 
     /// How many.
@@ -55,14 +60,15 @@ impl Points {
         self.len() == 0
     }
 
-    fn at(&self, index: usize) -> [u64; 2] {
+    fn at(&self, index: usize) -> Point {
         match self {
             Points::Listed(points) => points[index],
             Points::All(area) => {
-                let width = super::pieces::width(area.first.0, area.first.1);
-                let (row, column) = (index as u128 / width, index as u128 % width);
+                let (row, column) = (index as u128 / area.width(0), index as u128 % area.width(0));
                 // Indices are below the number of points, so both are within.
-                [area.first.0 + column as u64, area.second.0 + row as u64]
+                let mut at = area.row(row as usize);
+                at[0] += column as u64;
+                at
             }
         }
     }
@@ -72,7 +78,8 @@ impl Points {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mismatch {
     /// The point.
-    pub at: [u64; 2],
+    #[serde(with = "super::tile::short")]
+    pub at: Point,
     /// What the windows say.
     pub windows: Option<Verdict>,
     /// What came out of it alone.
@@ -159,15 +166,15 @@ mod tests {
         let wrong: Vec<u64> = all.mismatches.iter().map(|mismatch| mismatch.at[0]).collect();
         assert_eq!(wrong, [700]);
         let edges = Points::near_edges(&Table::new(&cover), (0, 999), 1);
-        assert_eq!(edges, Points::Listed([40, 41, 700, 701].map(|v| [v, 0]).to_vec()));
+        assert_eq!(edges, Points::Listed([40, 41, 700, 701].map(|v| point(&[v])).to_vec()));
         assert_eq!(judge(&cover, &truth, &edges).mismatches, all.mismatches);
     }
 
     #[test]
     fn planes_are_judged_point_by_point() {
-        let area = Area { first: (3, 20), second: (7, 19) };
-        let cover = believed(&Toy::plane(&[([1, 1], 20)]), area);
-        let truth = Toy::plane(&[([1, 1], 21)]);
+        let area = Area::new(&[(3, 20), (7, 19)]);
+        let cover = believed(&Toy::space(&[([1, 1], 20)]), area);
+        let truth = Toy::space(&[([1, 1], 21)]);
         let all = judge(&cover, &truth, &Points::All(area));
         assert_eq!(u128::from(all.points), area.points());
         assert!(all.mismatches.iter().all(|mismatch| mismatch.at[0] + mismatch.at[1] == 21));

@@ -1,45 +1,57 @@
-//! Two parameters: which points lead to what, as rectangles and as connected regions.
+//! Two to four parameters: which points lead to what, as blocks and as connected regions.
 
 use super::cover::{Area, Cover};
+use super::pieces::{Piece, width};
 use super::table::verdict_fields;
-use super::tile::Verdict;
+use super::tile::{Point, Verdict};
 use serde::{Deserialize, Serialize};
+use sim_x86::tile::pace::VALUES;
 use std::fmt::Write as _;
 
-/// Points with one verdict: the same interval of the first parameter for neighbouring values of
-/// the second.
+/// Points with one verdict: an interval of each parameter; of two, a rectangle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rectangle {
-    /// First and last value of the first parameter.
-    pub first: (u64, u64),
-    /// First and last value of the second parameter.
-    pub second: (u64, u64),
+pub struct Block {
+    /// First and last value of each parameter; (0, 0) of those that are not swept.
+    pub ranges: [(u64, u64); VALUES],
     /// Index of its region in [`Map::regions`].
     pub region: usize,
 }
 
-impl Rectangle {
+impl Block {
+    /// Names of the columns of each parameter's first and last value.
+    pub const COLUMNS: [[&'static str; 2]; VALUES] = [
+        ["lo", "hi"],
+        ["second_lo", "second_hi"],
+        ["third_lo", "third_hi"],
+        ["fourth_lo", "fourth_hi"],
+    ];
+
     /// Number of points.
     #[must_use]
     pub fn area(&self) -> u128 {
-        super::pieces::width(self.first.0, self.first.1)
-            * super::pieces::width(self.second.0, self.second.1)
+        self.ranges.iter().map(|&(lo, hi)| width(lo, hi)).product()
+    }
+
+    /// The point with the least value of each parameter.
+    #[must_use]
+    pub fn lowest(&self) -> Point {
+        self.ranges.map(|(lo, _)| lo)
     }
 }
 
-/// Points with one verdict that are connected: side by side, not just at a corner.
+/// Points with one verdict that are connected: side by side along any parameter, not just at a
+/// corner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Region {
     /// What they lead to; `None`: undecided.
     pub verdict: Option<Verdict>,
     /// Number of points.
     pub area: u128,
-    /// Least and greatest value of the first parameter.
-    pub first: (u64, u64),
-    /// Least and greatest value of the second parameter.
-    pub second: (u64, u64),
-    /// A point of it: of its lowest second values the one with the lowest first.
-    pub witness: [u64; 2],
+    /// Least and greatest value of each parameter.
+    pub ranges: [(u64, u64); VALUES],
+    /// A point of it: the one with the lowest value of the last parameter, of several the one with
+    /// the lowest value of the parameter before it, and so on.
+    pub witness: Point,
 }
 
 impl Region {
@@ -50,13 +62,14 @@ impl Region {
     }
 }
 
-/// What every point of a rectangle leads to.
+/// What every point of an area leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Map {
     /// The whole.
     pub area: Area,
-    /// All of it that is known, by their lowest second, then their lowest first value.
-    pub rectangles: Vec<Rectangle>,
+    /// All of it that is known, by the least values of the last parameter, then those of the one
+    /// before it, and so on.
+    pub blocks: Vec<Block>,
     /// The regions, by their witnesses in the same order.
     pub regions: Vec<Region>,
 }
@@ -65,24 +78,23 @@ impl Map {
     /// Puts together what is known.
     #[must_use]
     pub fn new(cover: &Cover) -> Self {
-        let (mut parts, links) = parts(cover);
+        let mut links = Links::new(cover);
+        let mut parts = parts(cover, &links, VALUES - 1, 0);
         // Everything by its place, so that how it was found does not show.
-        let mut order: Vec<usize> = (0..parts.len()).collect();
-        order.sort_by_key(|&i| (parts[i].rectangle.second.0, parts[i].rectangle.first.0));
-        let roots = roots(parts.len(), &links);
+        parts.sort_by_key(|part| backwards(part.block.lowest()));
         let mut regions: Vec<Region> = Vec::new();
-        let mut numbers = vec![None; parts.len()];
-        for &i in &order {
-            let verdict = &cover.verdicts[parts[i].class];
-            let number = *numbers[roots[i]].get_or_insert_with(|| {
-                regions.push(Region::at(&parts[i].rectangle, verdict.clone()));
+        let mut numbers = vec![None; links.parent.len()];
+        let mut number = |Part { mut block, class, piece }: Part| {
+            let number = *numbers[links.root(piece)].get_or_insert_with(|| {
+                regions.push(Region::at(&block, cover.verdicts[class].clone()));
                 regions.len() - 1
             });
-            regions[number].add(&parts[i].rectangle);
-            parts[i].rectangle.region = number;
-        }
-        let rectangles = order.into_iter().map(|i| parts[i].rectangle.clone()).collect();
-        Map { area: cover.area(), rectangles, regions }
+            regions[number].add(&block);
+            block.region = number;
+            block
+        };
+        let blocks = parts.into_iter().map(&mut number).collect();
+        Map { area: cover.area(), blocks, regions }
     }
 
     /// Area of each verdict, in the order of the regions.
@@ -99,145 +111,145 @@ impl Map {
         areas
     }
 
-    /// The rectangles as CSV, the same bytes for the same map.
+    /// The blocks as CSV, the same bytes for the same map.
     #[must_use]
     pub fn csv(&self) -> String {
-        let mut text = "lo,hi,second_lo,second_hi,finding,cpu,lock_word,cause,region\n".to_owned();
-        for Rectangle { first, second, region } in &self.rectangles {
+        let axes = self.area.ranges().len();
+        let names = Block::COLUMNS[..axes].iter().map(|[lo, hi]| format!("{lo},{hi},"));
+        let mut text = names.collect::<String>() + "finding,cpu,lock_word,cause,region\n";
+        for Block { ranges, region } in &self.blocks {
+            for (lo, hi) in &ranges[..axes] {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "{lo},{hi},");
+            }
             let fields = verdict_fields(self.regions[*region].verdict.as_ref());
-            let (lo, hi) = first;
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{lo},{hi},{},{},{fields},{region}", second.0, second.1);
+            let _ = writeln!(text, "{fields},{region}");
         }
         text
     }
 }
 
 impl Region {
-    /// A region without points yet; `rectangle` is its lowest.
-    fn at(rectangle: &Rectangle, verdict: Option<Verdict>) -> Self {
-        let Rectangle { first, second, .. } = *rectangle;
-        Region { verdict, area: 0, first, second, witness: [first.0, second.0] }
+    /// A region without points yet; `block` is its lowest.
+    fn at(block: &Block, verdict: Option<Verdict>) -> Self {
+        Region { verdict, area: 0, ranges: block.ranges, witness: block.lowest() }
     }
 
-    fn add(&mut self, rectangle: &Rectangle) {
-        self.area += rectangle.area();
-        self.first.0 = self.first.0.min(rectangle.first.0);
-        self.first.1 = self.first.1.max(rectangle.first.1);
-        self.second.1 = self.second.1.max(rectangle.second.1);
+    fn add(&mut self, block: &Block) {
+        self.area += block.area();
+        for (all, (lo, hi)) in self.ranges.iter_mut().zip(block.ranges) {
+            *all = (all.0.min(lo), all.1.max(hi));
+        }
     }
 }
 
-/// A rectangle that may still grow.
+/// What points are sorted by.
+fn backwards(mut at: Point) -> Point {
+    at.reverse();
+    at
+}
+
+/// A block that may still grow.
 struct Part {
-    rectangle: Rectangle,
+    block: Block,
     class: usize,
+    /// A piece in it.
+    piece: usize,
 }
 
-/// The rectangles of a cover, and which of them touch.
-fn parts(cover: &Cover) -> (Vec<Part>, Vec<(usize, usize)>) {
-    let (mut parts, mut links) = (Vec::<Part>::new(), Vec::new());
-    // Of the row below, in ascending order.
+/// The blocks of a slice of a cover, by their ranges: all values of the parameters up to `axis`,
+/// from `row` on.
+///
+/// Neighbouring slices along an axis are merged where both have the same block. This begins with
+/// the first axes, whose slices follow from the outcomes alone.
+fn parts(cover: &Cover, links: &Links, axis: usize, row: usize) -> Vec<Part> {
+    let area = cover.area();
+    if axis == 0 {
+        let ranges = area.row(row).map(|value| (value, value));
+        let part = |(i, piece): (usize, &Piece)| {
+            let mut ranges = ranges;
+            ranges[0] = (piece.lo, piece.hi);
+            let block = Block { ranges, region: 0 };
+            Part { block, class: piece.class, piece: links.starts[row] + i }
+        };
+        return cover.rows[row].pieces().iter().enumerate().map(part).collect();
+    }
+    let (step, mut all) = (area.step(axis), Vec::<Part>::new());
+    // Those of the slice below, by their ranges.
     let mut below: Vec<usize> = Vec::new();
-    for (row, second) in cover.rows.iter().zip(cover.area().second.0..) {
+    for slice in 0..area.width(axis) as usize {
         let mut current = Vec::new();
-        for piece in row.pieces() {
-            let start = below.partition_point(|&i| parts[i].rectangle.first.1 < piece.lo);
-            let near = below[start..].iter().copied();
-            let near = near.take_while(|&i| parts[i].rectangle.first.0 <= piece.hi);
-            let near: Vec<usize> = near.filter(|&i| parts[i].class == piece.class).collect();
-            let first = (piece.lo, piece.hi);
-            if let [same] = near[..]
-                && parts[same].rectangle.first == first
-            {
-                parts[same].rectangle.second.1 = second;
+        for part in parts(cover, links, axis - 1, row + slice * step) {
+            let before = |i: &usize| all[*i].block.ranges[..axis].cmp(&part.block.ranges[..axis]);
+            let same = below.binary_search_by(before).ok().map(|at| below[at]);
+            if let Some(same) = same.filter(|&same| all[same].class == part.class) {
+                all[same].block.ranges[axis].1 = part.block.ranges[axis].1;
                 current.push(same);
-                continue;
+            } else {
+                current.push(all.len());
+                all.push(part);
             }
-            links.extend(near.into_iter().map(|i| (i, parts.len())));
-            current.push(parts.len());
-            let rectangle = Rectangle { first, second: (second, second), region: 0 };
-            parts.push(Part { rectangle, class: piece.class });
         }
         below = current;
     }
-    (parts, links)
+    all.sort_by_key(|part| part.block.ranges);
+    all
 }
 
-/// For each of `count` parts, one part that stands for all that it is linked with.
-fn roots(count: usize, links: &[(usize, usize)]) -> Vec<usize> {
-    let mut parent: Vec<usize> = (0..count).collect();
-    fn find(parent: &mut [usize], mut i: usize) -> usize {
-        while parent[i] != i {
-            parent[i] = parent[parent[i]];
-            i = parent[i];
+/// Which pieces of rows are connected.
+struct Links {
+    /// Number of the first piece of each row.
+    starts: Vec<usize>,
+    /// For each piece, itself or another one that it is connected with.
+    parent: Vec<usize>,
+}
+
+impl Links {
+    fn new(cover: &Cover) -> Self {
+        let (mut starts, mut count) = (Vec::with_capacity(cover.rows.len()), 0);
+        for row in &cover.rows {
+            starts.push(count);
+            count += row.pieces().len();
         }
-        i
-    }
-    for &(a, b) in links {
-        let (a, b) = (find(&mut parent, a), find(&mut parent, b));
-        parent[b] = a;
-    }
-    (0..count).map(|i| find(&mut parent, i)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::windows::cover::CoverError;
-    use crate::windows::tile::{Decide, Tile};
-    use crate::windows::toy::{Toy, pool};
-
-    fn map(toy: &Toy, area: Area, jobs: usize) -> Map {
-        let mut cover = Cover::new(area).expect("few rows");
-        let mut take = |_: &Tile, _| Ok::<(), CoverError>(());
-        cover.complete(toy, &pool(jobs), &mut take).expect("no errors");
-        Map::new(&cover)
+        let mut links = Links { starts, parent: (0..count).collect() };
+        let area = cover.area();
+        for axis in 1..VALUES {
+            let (step, width) = (area.step(axis), area.width(axis) as usize);
+            let follows = |row: &usize| !(row / step).is_multiple_of(width);
+            for row in (0..cover.rows.len()).filter(follows) {
+                links.join(cover, row - step, row);
+            }
+        }
+        links
     }
 
-    const AREA: Area = Area { first: (0, 50), second: (10, 40) };
-
-    #[test]
-    fn a_straight_edge_makes_two_rectangles() {
-        let map = map(&Toy::plane(&[([1, 0], 19)]), AREA, 1);
-        let found: Vec<_> = map.rectangles.iter().map(|r| (r.first, r.second)).collect();
-        assert_eq!(found, [((0, 19), (10, 40)), ((20, 50), (10, 40))]);
-        assert_eq!(map.regions[1].witness, [20, 10]);
-        assert_eq!(map.regions[0].area, 20 * 31);
-        let second = "20,50,10,40,hard-lockup,18,0x00000001,lock-corrupted,1";
-        assert_eq!(map.csv().lines().nth(2), Some(second));
-    }
-
-    #[test]
-    fn regions_are_connected_and_areas_add_up() {
-        // An X: left and right are beyond one line each, top beyond both, bottom beyond none.
-        let toy = Toy::plane(&[([1, -1], 0), ([-1, -1], -50)]);
-        let map = map(&toy, AREA, 2);
-        let beyond_one =
-            map.areas().iter().find(|(v, _)| v.is_some_and(|v| v.cause.is_some())).map(|a| a.1);
-        let one: Vec<_> = map
-            .regions
-            .iter()
-            .filter(|r| r.verdict.as_ref().is_some_and(|v| v.cause.is_some()))
-            .collect();
-        assert_eq!(one.len(), 2, "{:?}", map.regions);
-        assert_eq!(Some(one[0].area + one[1].area), beyond_one);
-        assert_eq!(map.areas().iter().map(|a| a.1).sum::<u128>(), AREA.points());
-        for rectangle in &map.rectangles {
-            for at in
-                [[rectangle.first.0, rectangle.second.0], [rectangle.first.1, rectangle.second.1]]
-            {
-                let alone = toy.judge(at).expect("it can be run");
-                assert_eq!(map.regions[rectangle.region].verdict, alone, "{at:?}");
+    /// Connects what touches in two neighbouring rows.
+    fn join(&mut self, cover: &Cover, first: usize, second: usize) {
+        let [a, b] = [first, second].map(|row| cover.rows[row].pieces());
+        let (mut i, mut j) = (0, 0);
+        while let (Some(left), Some(right)) = (a.get(i), b.get(j)) {
+            if left.class == right.class && left.lo <= right.hi && right.lo <= left.hi {
+                let left = self.root(self.starts[first] + i);
+                let right = self.root(self.starts[second] + j);
+                self.parent[right] = left;
+            }
+            if left.hi < right.hi {
+                i += 1;
+            } else {
+                j += 1;
             }
         }
     }
 
-    #[test]
-    fn the_size_of_tiles_does_not_show() {
-        let lines = [([3, 1], 80), ([-1, 2], 30), ([0, 1], 20)];
-        let whole = map(&Toy::plane(&lines), AREA, 1);
-        assert_eq!(map(&Toy::plane(&lines).reaching(5), AREA, 2), whole);
-        assert_eq!(map(&Toy::plane(&lines).reaching(1), AREA, 1).csv(), whole.csv());
+    /// The piece that stands for all that a piece is connected with.
+    fn root(&mut self, mut piece: usize) -> usize {
+        while self.parent[piece] != piece {
+            self.parent[piece] = self.parent[self.parent[piece]];
+            piece = self.parent[piece];
+        }
+        piece
     }
 }
+
+#[cfg(test)]
+mod tests;

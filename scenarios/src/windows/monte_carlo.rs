@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::windows::cover::{Area, Cover, CoverError};
     use crate::windows::table::Table;
-    use crate::windows::tile::{Decide, Tile};
+    use crate::windows::tile::{Decide, Tile, point};
     use crate::windows::toy::{Toy, pool};
     use sim_core::Hertz;
 
@@ -114,7 +114,7 @@ mod tests {
         let mut counts = BTreeMap::new();
         for (value, count) in sample(law, n, 3) {
             let outcome = if (lo..=hi).contains(&value) {
-                Outcome::Within(toy.judge([value, 0]).expect("it can be run"))
+                Outcome::Within(toy.judge(point(&[value])).expect("it can be run"))
             } else {
                 Outcome::Outside
             };

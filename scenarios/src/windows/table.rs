@@ -62,7 +62,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// What the first (or only) value of the second parameter leads to.
+    /// What the first (or only) row leads to.
     #[must_use]
     pub fn new(cover: &Cover) -> Self {
         let pieces = cover.rows.first().map(super::pieces::Row::pieces).unwrap_or_default();

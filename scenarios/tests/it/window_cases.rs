@@ -8,7 +8,9 @@ use scenarios::load::Files;
 use scenarios::simulation::RunOptions;
 use scenarios::sweep::Param;
 use scenarios::windows::judge::{Judgement, Points, compare};
-use scenarios::windows::{Area, Brute, Cover, CoverError, Decide, Forked, Subject, Table, Tile};
+use scenarios::windows::{
+    Area, Brute, Cover, CoverError, Decide, Forked, Subject, Table, Tile, point,
+};
 use std::path::{Path, PathBuf};
 
 /// A file, what is swept in it and from where to where, and the findings in order.
@@ -97,7 +99,8 @@ impl Files for Folder {
     }
 }
 
-fn document(name: &str) -> Document {
+/// A file of the folder.
+pub(crate) fn document(name: &str) -> Document {
     let file = format!("{name}.ron");
     let text = std::fs::read_to_string(folder().join(&file)).expect(name);
     Document::parse(&file, &text).unwrap_or_else(|diags| panic!("{diags}"))
@@ -118,7 +121,8 @@ impl Case {
         let params = [param.parse::<Param>().expect("a range")];
         let options = RunOptions { until_decided: true, ..RunOptions::default() };
         let subject = Subject { document: &document, files: &Folder, params: &params, options };
-        let forked = Forked::new(subject, [lo, 0]).expect("it boots").expect("tiles decide it");
+        let forked =
+            Forked::new(subject, point(&[lo])).expect("it boots").expect("tiles decide it");
         let area = Area::line(lo, hi);
         let mut cover = Cover::new(area).expect("few rows");
         let mut take = |_: &Tile, _| Ok::<(), CoverError>(());

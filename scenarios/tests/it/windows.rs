@@ -1,5 +1,6 @@
 //! Exact windows of whole scenarios, held against runs of single values.
 
+use crate::window_cases::document;
 use crate::{catalog, posted};
 use scenarios::document::Document;
 use scenarios::simulation::{NoFiles, RunOptions};
@@ -7,7 +8,8 @@ use scenarios::sweep::Param;
 use scenarios::windows::flip::prove;
 use scenarios::windows::judge::{Points, compare};
 use scenarios::windows::{
-    Area, Cover, CoverError, Decide, Distance, Forked, Side, Subject, Table, Tile,
+    Area, Brute, Cover, CoverError, Decide, Distance, Forked, Map, Side, Subject, Table, Tile,
+    point,
 };
 
 /// The windows of `document` over the firmware latency, found and judged at every value close to
@@ -17,7 +19,7 @@ fn judged(document: &Document, (lo, hi): (u64, u64)) -> (Table, u64) {
     let params = [range.parse::<Param>().expect("a range")];
     let options = RunOptions { until_decided: true, ..RunOptions::default() };
     let subject = Subject { document, files: &NoFiles, params: &params, options };
-    let forked = Forked::new(subject, [lo, 0]).expect("it boots").expect("a device's latency");
+    let forked = Forked::new(subject, point(&[lo])).expect("it boots").expect("a device's latency");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
     let area = Area::line(lo, hi);
     let mut cover = Cover::new(area).expect("few rows");
@@ -127,14 +129,14 @@ fn tracking_changes_nothing() {
     let params = ["devices.ioc0.firmware_latency=0cy..1cy".parse::<Param>().expect("a range")];
     let options = RunOptions { until_decided: true, ..RunOptions::default() };
     let subject = Subject { document: &document, files: &NoFiles, params: &params, options };
-    let forked = Forked::new(subject, [0, 0]).expect("it boots").expect("a device's latency");
+    let forked = Forked::new(subject, point(&[])).expect("it boots").expect("a device's latency");
     for latency in (0..30_000).step_by(977) {
-        let tile = forked.decide([latency, 0]).expect("it runs");
-        let (_, machine) = forked.outcome([latency, 0], false).expect("it runs");
-        let (_, tracked) = forked.outcome([latency, 0], true).expect("it runs");
+        let tile = forked.decide(point(&[latency])).expect("it runs");
+        let (_, machine) = forked.outcome(point(&[latency]), false).expect("it runs");
+        let (_, tracked) = forked.outcome(point(&[latency]), true).expect("it runs");
         assert!(machine == tracked, "latency {latency}");
         assert_eq!(machine.trace_hash(), tracked.trace_hash());
-        assert!(tile.contains([latency, 0]));
+        assert!(tile.contains(point(&[latency])));
     }
 }
 
@@ -143,7 +145,7 @@ fn with_forked<T>(document: &Document, take: impl FnOnce(&Forked<'_>) -> T) -> T
     let params = ["devices.ioc0.firmware_latency=0cy..1cy".parse::<Param>().expect("a range")];
     let options = RunOptions { until_decided: true, ..RunOptions::default() };
     let subject = Subject { document, files: &NoFiles, params: &params, options };
-    take(&Forked::new(subject, [0, 0]).expect("it boots").expect("a device's latency"))
+    take(&Forked::new(subject, point(&[])).expect("it boots").expect("a device's latency"))
 }
 
 #[test]
@@ -188,4 +190,64 @@ fn the_fixed_driver_has_no_racing_initialisation() {
     };
     assert!(races("init-after-post") > 0);
     assert_eq!(races("init-before-post"), 0);
+}
+
+/// The moment of an interrupt, the latency of the firmware and that of its message, around a point
+/// at which all outcomes meet.
+#[test]
+fn three_times_make_regions() {
+    let document = document("mpt2sas-interrupt-start");
+    let swept = [
+        ("devices.eth0.at.delay", (930, 1_030)),
+        ("devices.ioc0.firmware_latency", (12_008, 12_012)),
+        ("devices.ioc0.interrupt_latency", (714, 725)),
+    ];
+    let param = |(path, (lo, hi)): (&str, (u64, u64))| {
+        format!("{path}={lo}cy..{hi}cy").parse::<Param>().expect("a range")
+    };
+    let params = swept.map(param);
+    let options = RunOptions { until_decided: true, ..RunOptions::default() };
+    let subject = Subject { document: &document, files: &NoFiles, params: &params, options };
+    let area = Area::new(&swept.map(|(_, range)| range));
+    let forked = Forked::new(subject, area.lowest()).expect("it boots").expect("times of devices");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+    let mut cover = Cover::new(area).expect("few rows");
+    let mut take = |_: &Tile, _| Ok::<(), CoverError>(());
+    cover.complete(&forked, &pool, &mut take).expect("no run breaks off");
+    assert!(cover.work().0 < 1_000, "{} tiles for {} points", cover.work().0, area.points());
+
+    let random = |decide: &dyn Decide, count: usize| {
+        let points = Points::random(area, count, 11);
+        let judgement = compare(&cover, decide, &points, &pool, &mut |_| ()).expect("it runs");
+        assert_eq!((judgement.points, judgement.undecided), (count as u64, 0));
+        assert_eq!(judgement.mismatches, []);
+    };
+    random(&forked, 400);
+    random(&Brute(subject), 4);
+
+    let map = Map::new(&cover);
+    let areas = map.areas();
+    let mut words: Vec<_> =
+        areas.iter().map(|(v, _)| v.map(|v| (v.finding.as_str(), v.lock_word))).collect();
+    words.sort();
+    let wanted = [
+        ("lock-corrupted", Some(0x0001_0001)),
+        ("lock-corrupted", Some(0x0001_0004)),
+        ("lost-completion", None),
+        ("ok", None),
+    ];
+    assert_eq!(words, wanted.map(Some), "{:?}", map.regions);
+    assert_eq!(areas.iter().map(|(_, area)| area).sum::<u128>(), area.points());
+    // For a given interrupt one of the outcomes has one cycle only of the firmware's latency and
+    // that of its message together: a diagonal, the cells of which are apart.
+    let narrow = map
+        .regions
+        .iter()
+        .filter(|region| region.verdict.as_ref().is_some_and(|v| v.lock_word == Some(0x0001_0004)));
+    let narrow: Vec<_> = narrow.collect();
+    assert!(narrow.len() >= 5, "{narrow:?}");
+    for region in narrow {
+        assert!(region.ranges[1].0 == region.ranges[1].1, "{region:?}");
+        assert!(region.ranges[2].0 == region.ranges[2].1, "{region:?}");
+    }
 }

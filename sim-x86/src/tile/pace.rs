@@ -5,7 +5,7 @@ use sim_core::Cycle;
 use std::collections::BTreeMap;
 
 /// Most values swept at once.
-pub const VALUES: usize = 2;
+pub const VALUES: usize = 4;
 
 /// Cycles that a time moves per unit of each swept value.
 pub type Slope = [i16; VALUES];
@@ -98,17 +98,27 @@ pub struct Bound {
 
 /// The bounds of a tile: the tightest for each direction.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Bounds(BTreeMap<Slope, Bound>);
+pub struct Bounds {
+    /// How many values are swept.
+    values: usize,
+    tightest: BTreeMap<Slope, Bound>,
+}
 
 impl Bounds {
+    /// Nothing bounds so many swept values yet.
+    #[must_use]
+    pub fn new(values: usize) -> Self {
+        Bounds { values, tightest: BTreeMap::new() }
+    }
+
     /// The bounds, by direction.
     pub fn iter(&self) -> impl Iterator<Item = (Slope, Bound)> + '_ {
-        self.0.iter().map(|(direction, bound)| (*direction, *bound))
+        self.tightest.iter().map(|(direction, bound)| (*direction, *bound))
     }
 
     /// Adds a bound.
     pub fn add(&mut self, direction: Slope, slack: u64, pair: Option<[Site; 2]>) {
-        let bound = self.0.entry(direction).or_insert(Bound { slack, pair });
+        let bound = self.tightest.entry(direction).or_insert(Bound { slack, pair });
         if slack < bound.slack {
             *bound = Bound { slack, pair };
         }
@@ -116,7 +126,7 @@ impl Bounds {
 
     /// The run holds for this very point only.
     pub fn cut(&mut self, pair: Option<[Site; 2]>) {
-        for which in 0..VALUES {
+        for which in 0..self.values {
             for sign in [-1, 1] {
                 let mut direction = [0; VALUES];
                 direction[which] = sign;
@@ -174,13 +184,17 @@ impl Stamps {
 mod tests {
     use super::*;
 
-    fn stamp(at: u64, slope: Slope, instruction: bool) -> Stamp {
-        let pace = Pace { slope };
+    fn slope(moves: [i16; 2]) -> Slope {
+        std::array::from_fn(|which| moves.get(which).copied().unwrap_or(0))
+    }
+
+    fn stamp(at: u64, moves: [i16; 2], instruction: bool) -> Stamp {
+        let pace = Pace { slope: slope(moves) };
         Stamp { at: Cycle(at), pace, instruction, site: Site::Look }
     }
 
     fn slack(first: Stamp, second: Stamp) -> Vec<(Slope, u64)> {
-        let mut bounds = Bounds::default();
+        let mut bounds = Bounds::new(2);
         bounds.order(&first, &second);
         bounds.iter().map(|(direction, bound)| (direction, bound.slack)).collect()
     }
@@ -188,17 +202,18 @@ mod tests {
     #[test]
     fn a_moving_time_may_come_as_close_as_the_order_of_ties_allows() {
         // An event that moves, before an instruction that does not: they may meet.
-        assert_eq!(slack(stamp(10, [1, 0], false), stamp(15, [0, 0], true)), [([1, 0], 5)]);
+        assert_eq!(slack(stamp(10, [1, 0], false), stamp(15, [0, 0], true)), [(slope([1, 0]), 5)]);
         // The other way round they may not.
-        assert_eq!(slack(stamp(10, [0, 0], true), stamp(15, [1, 0], false)), [([-1, 0], 4)]);
-        assert_eq!(slack(stamp(10, [1, 0], true), stamp(10, [0, 1], true)), [([1, -1], 0)]);
+        assert_eq!(slack(stamp(10, [0, 0], true), stamp(15, [1, 0], false)), [(slope([-1, 0]), 4)]);
+        let tie = slack(stamp(10, [1, 0], true), stamp(10, [0, 1], true));
+        assert_eq!(tie, [(slope([1, -1]), 0)]);
         assert_eq!(slack(stamp(10, [1, 0], true), stamp(12, [1, 0], true)), []);
     }
 
     #[test]
     fn an_order_that_was_not_so_leaves_nothing() {
         let cut = slack(stamp(11, [1, 0], false), stamp(10, [0, 0], true));
-        assert_eq!(cut.len(), 2 * VALUES);
+        assert_eq!(cut.len(), 2 * 2, "two values are swept");
         assert!(cut.iter().all(|&(_, slack)| slack == 0));
     }
 }

@@ -5,7 +5,7 @@ use scenarios::timeline::{
     Activity, CpuRow, Propagation, Span, SweepRow, SweepTable, TicketHistory, TicketPoint,
     TicketWait, TicketWrite, WaitEdge, WaitKind,
 };
-use scenarios::windows::{Area, Map, Rectangle, Region, Verdict, Window};
+use scenarios::windows::{Area, Block, Map, Region, Verdict, Window};
 use viz::{Options, Picture, Swept, draw_lockup, draw_map, draw_sweep, draw_tickets, draw_windows};
 
 /// Clock of the machine that the data come from.
@@ -310,12 +310,12 @@ pub(crate) fn needle_windows() -> Vec<Window> {
 
 /// A plane with `rows` rows and a narrow band from corner to corner in it.
 pub(crate) fn band_map(rows: u64) -> Map {
-    let (width, mut rectangles, mut areas) = (rows * 3, Vec::new(), [0; 3]);
+    let (width, mut blocks, mut areas) = (rows * 3, Vec::new(), [0; 3]);
     for row in 0..rows {
         let band = (row * 3, row * 3 + 2);
         let mut put = |lo: u64, hi: u64, region: usize| {
             if lo <= hi {
-                rectangles.push(Rectangle { first: (lo, hi), second: (row, row), region });
+                blocks.push(Block { ranges: [(lo, hi), (row, row), (0, 0), (0, 0)], region });
                 areas[region] += u128::from(hi - lo + 1);
             }
         };
@@ -332,16 +332,15 @@ pub(crate) fn band_map(rows: u64) -> Map {
             verdict("ok", None)
         },
         area,
-        first: (0, width),
-        second: (0, rows - 1),
-        witness: [0, 0],
+        ranges: [(0, width), (0, rows - 1), (0, 0), (0, 0)],
+        witness: [0; 4],
     };
     let regions = areas.into_iter().enumerate().map(region).collect();
-    Map { area: Area { first: (0, width), second: (0, rows - 1) }, rectangles, regions }
+    Map { area: Area::new(&[(0, width), (0, rows - 1)]), blocks, regions }
 }
 
 fn empty_map() -> Map {
-    Map { area: Area::line(0, 0), rectangles: Vec::new(), regions: Vec::new() }
+    Map { area: Area::line(0, 0), blocks: Vec::new(), regions: Vec::new() }
 }
 
 pub(crate) fn two_windows_sweep() -> SweepTable {

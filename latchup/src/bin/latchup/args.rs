@@ -22,6 +22,10 @@ Examples:
   latchup sweep case.ron --param devices.ioc0.firmware_latency=0us..9us \\
       --param 'devices.eth0.arrivals[0]=1ms..1.01ms'
       a map over two values
+  latchup sweep case.ron --param devices.eth0.at.delay=600cy..1400cy \\
+      --param devices.ioc0.firmware_latency=12000cy..12020cy \\
+      --param devices.ioc0.interrupt_latency=0cy..5cy --judge-random 500
+      the regions of three values, and single runs that must agree with them
   latchup sweep case.ron --param 'tasks[0].at=1ms..2ms' --judge-edges 100 --judge-random 1000
       windows, and single runs that must agree with them
   latchup sweep case.ron --param machine.memory.l1_hit=1..99 --shard 3/7 --out sweep
@@ -35,7 +39,8 @@ Every cycle or number of the range is decided as if it had been run alone. The f
   windows.csv   lo,hi,finding,cpu,lock_word,cause,witness: durations in cycles
   windows.json  the same with edges, pairs of accesses and commands that show them
   windows.svg   the outcomes over the parameter; windows.parquet with --parquet
-  regions.csv, map.json, map.svg  in their place, if two parameters are swept
+  regions.csv, map.json, map.svg  in their place, if two parameters are swept; of three or four
+                there is no picture
   odds.json     with --odds; judge.json with --judge
   work.json     what was spent; plan.json what is swept; tiles.jsonl every run as it ends
 A sweep that was interrupted goes on where it was when the same command is given again. The
@@ -326,7 +331,8 @@ pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) subject: Subject,
 
-    /// The value to sweep and its range; twice for a map. With STEP the values of a grid are run.
+    /// The value to sweep and its range; twice for a map, up to four times for regions. The one with
+    /// the most values comes first. With STEP the values of a grid are run.
     #[arg(long = "param", value_name = "PATH=LO..HI[:STEP]", required = true)]
     pub(crate) params: Vec<String>,
 

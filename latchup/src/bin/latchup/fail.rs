@@ -135,7 +135,7 @@ impl From<CoverError> for Failure {
         match error {
             CoverError::Sweep(error) => error.into(),
             CoverError::TooManyRows => {
-                Failure::usage(error.to_string(), "give the one with fewer values second")
+                Failure::usage(error.to_string(), "give the parameter with the most values first")
             }
             error => Failure::Cover(error),
         }

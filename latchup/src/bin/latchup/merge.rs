@@ -20,7 +20,7 @@ struct Part {
 
 pub(crate) fn merge(args: &MergeArgs, screen: &mut Screen) -> Outcome {
     let mut parts = parts(&args.folders)?;
-    parts.sort_by_key(|part| part.area.first);
+    parts.sort_by_key(|part| part.area.first());
     let plan = whole(&parts)?;
     let (mut found, mut run_cycles) = (Vec::new(), None);
     let mut proofs = sweep::Proofs::new();
@@ -109,7 +109,7 @@ fn whole(parts: &[Part]) -> Result<Plan, Failure> {
         return Err(Failure::usage("there is nothing to merge", "name the folders of all shards"));
     };
     let plan = first.plan.unsharded();
-    let mut due = Some(plan.whole().first.0);
+    let mut due = Some(plan.whole().first().0);
     for part in parts {
         let folder = part.folder.display();
         let differences = plan.differences(&part.plan.unsharded());
@@ -123,7 +123,7 @@ fn whole(parts: &[Part]) -> Result<Plan, Failure> {
                 "merge the shards of one sweep",
             ));
         }
-        let (lo, hi) = part.area.first;
+        let (lo, hi) = part.area.first();
         match due {
             Some(due) if lo == due => {}
             Some(due) if lo > due => return Err(missing(due, lo - 1)),
@@ -136,7 +136,7 @@ fn whole(parts: &[Part]) -> Result<Plan, Failure> {
         }
         due = hi.checked_add(1);
     }
-    let last = plan.whole().first.1;
+    let last = plan.whole().first().1;
     match due.filter(|due| *due <= last) {
         Some(due) => Err(missing(due, last)),
         None => Ok(plan),

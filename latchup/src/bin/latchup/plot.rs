@@ -14,11 +14,11 @@ use std::path::Path;
 pub(crate) fn plot(args: &PlotArgs, screen: &mut Screen) -> Outcome {
     let (timeline, table) = (timeline(&args.dir)?, sweep_files::read(&args.dir)?);
     let exact = sweep::rebuild(&args.dir)?;
+    let nothing = |why: &str, help: &str| {
+        Failure::usage(format!("there is nothing to draw in {}{why}", args.dir.display()), help)
+    };
     if timeline.is_none() && table.is_none() && exact.is_none() {
-        return Err(Failure::usage(
-            format!("there is nothing to draw in {}", args.dir.display()),
-            "name a folder that `latchup run --out` or `latchup sweep` wrote",
-        ));
+        return Err(nothing("", "name a folder that `latchup run --out` or `latchup sweep` wrote"));
     }
     let dir = OutDir::prepare(&args.dir)?;
     let (format, options) =
@@ -31,7 +31,13 @@ pub(crate) fn plot(args: &PlotArgs, screen: &mut Screen) -> Outcome {
         names.push(draw_outcomes(&table, &dir, format, &options)?);
     }
     if let Some((plan, found)) = exact {
-        names.push(sweep::draw(&plan, &found, &dir, format, &options)?);
+        names.extend(sweep::draw(&plan, &found, &dir, format, &options)?);
+    }
+    if names.is_empty() {
+        return Err(nothing(
+            ": no picture shows more than two parameters",
+            "see regions.csv and map.json",
+        ));
     }
     for name in names {
         screen.print(&format!("{}\n", dir.path(&name).display()))?;

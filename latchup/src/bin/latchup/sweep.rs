@@ -25,6 +25,7 @@ use crate::screen::Screen;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use scenarios::load::Loaded;
 use scenarios::sweep::{Param, ParamError};
+use scenarios::windows::VALUES;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
@@ -40,10 +41,10 @@ pub(crate) fn sweep(args: &SweepArgs, screen: &mut Screen) -> Outcome {
         Err(error) => Err(wrong_range(text, &error)),
     };
     let mut params = args.params.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    if params.len() > 2 {
+    if params.len() > VALUES {
         return Err(Failure::usage(
             format!("{} parameters are more than can be swept exactly", params.len()),
-            "sweep one or two, and give the others values with --set",
+            format!("sweep {VALUES} at most, and give the others values with --set"),
         ));
     }
     let stepped = params.iter().any(|written| written.param.has_step());
@@ -53,7 +54,7 @@ pub(crate) fn sweep(args: &SweepArgs, screen: &mut Screen) -> Outcome {
     if params.len() > 1 {
         return Err(Failure::usage(
             "brute force runs over one parameter",
-            "leave the steps out: two parameters are swept exactly",
+            "leave the steps out: several parameters are swept exactly",
         ));
     }
     if args.only_exact() {

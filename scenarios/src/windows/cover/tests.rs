@@ -1,5 +1,6 @@
 use super::*;
 use crate::windows::table::Table;
+use crate::windows::tile::point;
 use crate::windows::toy::{Toy, pool, verdict};
 
 fn cover(toy: &Toy, area: Area, jobs: usize) -> (Cover, Vec<Tile>) {
@@ -15,10 +16,11 @@ fn cover(toy: &Toy, area: Area, jobs: usize) -> (Cover, Vec<Tile>) {
 /// Every point as it is on its own.
 fn assert_right(toy: &Toy, cover: &Cover) {
     let area = cover.area();
-    for second in area.second.0..=area.second.1 {
-        for first in area.first.0..=area.first.1 {
-            let alone = toy.judge([first, second]).expect("it can be run");
-            assert_eq!(cover.verdict([first, second]), Some(alone.as_ref()), "{first}, {second}");
+    for row in 0..area.rows() as usize {
+        for first in area.first().0..=area.first().1 {
+            let at = with_first(area.row(row), first);
+            let alone = toy.judge(at).expect("it can be run");
+            assert_eq!(cover.verdict(at), Some(alone.as_ref()), "{at:?}");
         }
     }
 }
@@ -59,12 +61,12 @@ fn neither_threads_nor_the_size_of_tiles_show() {
 #[test]
 fn a_plane_is_covered_by_polygons() {
     let lines = [([1, 1], 60), ([2, -1], 30), ([-1, 3], 50), ([0, 1], 33), ([1, 0], 20)];
-    let area = Area { first: (2, 70), second: (5, 60) };
-    let toy = Toy::plane(&lines);
+    let area = Area::new(&[(2, 70), (5, 60)]);
+    let toy = Toy::space(&lines);
     let (whole, _) = cover(&toy, area, 2);
     assert_right(&toy, &whole);
     assert!(toy.runs() < 80, "{} runs for {} points", toy.runs(), area.points());
-    let small = Toy::plane(&lines).reaching(4);
+    let small = Toy::space(&lines).reaching(4);
     assert_right(&small, &cover(&small, area, 1).0);
 }
 
@@ -82,16 +84,16 @@ fn the_first_value_of_every_window_is_run() {
 fn an_error_ends_it_without_losing_what_is_computed() {
     struct Failing(Toy);
     impl Decide for Failing {
-        fn decide(&self, at: [u64; 2]) -> Result<Tile, SweepError> {
+        fn decide(&self, at: Point) -> Result<Tile, SweepError> {
             if (400..700).contains(&at[0]) {
                 return Err(SweepError::Refused(Box::default()));
             }
             self.0.decide(at)
         }
-        fn judge(&self, at: [u64; 2]) -> Result<Option<Verdict>, SweepError> {
+        fn judge(&self, at: Point) -> Result<Option<Verdict>, SweepError> {
             self.0.judge(at)
         }
-        fn alone(&self, at: [u64; 2]) -> Result<u64, SweepError> {
+        fn alone(&self, at: Point) -> Result<u64, SweepError> {
             self.0.alone(at)
         }
     }
@@ -122,12 +124,12 @@ fn undecided_points_stay_undecided() {
     let toy = Toy::line(&[100]).reaching(3).undecided_at(&[7, 8]);
     // Tiles of neighbours must not cover them: the toy's would, so only these two are swept.
     let (cover, _) = cover(&toy, Area::line(7, 8), 1);
-    assert_eq!(cover.verdict([7, 0]), Some(None));
+    assert_eq!(cover.verdict(point(&[7])), Some(None));
     let mut later = Cover::new(Area::line(0, 9)).expect("few rows");
-    assert_eq!(later.verdict([7, 0]), None);
-    later.add(&toy.decide([7, 0]).expect("a tile")).expect("no clash");
-    later.add(&toy.decide([6, 0]).expect("a tile")).expect("no clash");
-    assert_eq!(later.verdict([7, 0]), Some(Some(&verdict(0))));
+    assert_eq!(later.verdict(point(&[7])), None);
+    later.add(&toy.decide(point(&[7])).expect("a tile")).expect("no clash");
+    later.add(&toy.decide(point(&[6])).expect("a tile")).expect("no clash");
+    assert_eq!(later.verdict(point(&[7])), Some(Some(&verdict(0))));
 }
 
 #[test]
@@ -136,8 +138,8 @@ fn parts_make_up_the_whole() {
         let area = Area::line(lo, hi);
         let parts: Vec<Area> = (0..count).filter_map(|i| area.part(i, count)).collect();
         assert_eq!(parts.len() as u64, count);
-        assert_eq!((parts[0].first.0, parts[parts.len() - 1].first.1), (lo, hi));
-        assert!(parts.windows(2).all(|two| two[0].first.1 + 1 == two[1].first.0), "{parts:?}");
+        assert_eq!((parts[0].first().0, parts[parts.len() - 1].first().1), (lo, hi));
+        assert!(parts.windows(2).all(|two| two[0].first().1 + 1 == two[1].first().0), "{parts:?}");
     }
     assert_eq!(Area::line(0, 5).part(0, 7), None);
     assert_eq!(Area::line(0, 5).part(3, 3), None);

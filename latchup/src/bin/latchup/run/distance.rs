@@ -7,7 +7,7 @@ use scenarios::set_path::NumericValue;
 use scenarios::simulation::RunOptions;
 use scenarios::sweep::Param;
 use scenarios::units::Duration;
-use scenarios::windows::{Distance, Subject, decider};
+use scenarios::windows::{Distance, Subject, decider, point};
 use sim_core::Hertz;
 
 /// Expands the windows over the number or duration at `path` from its own value outwards.
@@ -30,7 +30,7 @@ pub(super) fn measure(
     let options = RunOptions { until_decided: true, ..*options };
     let subject =
         Subject { document: &input.document, files: &input.files, params: &params, options };
-    let decider = decider(subject, [value, 0])?;
+    let decider = decider(subject, point(&[value]))?;
     let distance = Distance::of(&*decider, value, searched)?;
     Ok(Distance { path: path.to_owned(), cycles, ..distance })
 }

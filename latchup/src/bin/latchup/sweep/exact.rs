@@ -14,7 +14,7 @@ use crate::{AS_EXPECTED, NOT_AS_EXPECTED, Outcome};
 use rayon::ThreadPool;
 use scenarios::simulation::RunOptions;
 use scenarios::sweep::Param;
-use scenarios::windows::{Area, Brute, Cover, Decide, Subject, decider};
+use scenarios::windows::{Area, Brute, Cover, Decide, Subject, decider, point};
 use sim_core::Hertz;
 
 pub(super) fn sweep(args: &SweepArgs, written: Vec<Written>, screen: &mut Screen) -> Outcome {
@@ -38,10 +38,11 @@ pub(super) fn sweep(args: &SweepArgs, written: Vec<Written>, screen: &mut Screen
             "take fewer shards",
         ));
     };
+    let empty = Cover::new(area)?;
     let dir = OutDir::prepare(&place(args, &plan))?;
-    let decider = decider(subject, [area.first.0, area.second.0])?;
+    let decider = decider(subject, area.lowest())?;
     let pool = pool(args.jobs)?;
-    let cover = cover(&dir, &plan, area, &*decider, &pool, screen)?;
+    let cover = complete(empty, &dir, &plan, &*decider, &pool, screen)?;
     let work = work(&cover, &*decider, area)?;
     let proofs = match results::found(&plan, &cover) {
         Found::Windows(windows) => proofs::complete(&dir, &plan, &windows, &*decider, &pool)?,
@@ -78,11 +79,12 @@ fn parameters(written: &[Written], clock: Hertz) -> Result<Vec<Parameter>, Failu
     };
     let parameters: Vec<Parameter> =
         written.iter().map(parameter).collect::<Result<_, Failure>>()?;
-    if let [a, b] = &parameters[..]
-        && a.path == b.path
-    {
+    let again = |(i, parameter): (usize, &Parameter)| {
+        parameters[..i].iter().any(|before| before.path == parameter.path)
+    };
+    if let Some(i) = parameters.iter().enumerate().position(again) {
         return Err(Failure::usage(
-            format!("{} is swept twice", a.path),
+            format!("{} is swept twice", parameters[i].path),
             "give each parameter once",
         ));
     }
@@ -100,10 +102,8 @@ fn plan(
     let shard = args.shard.as_ref();
     let shard =
         shard.map(|text| shard::parse(text, |name| std::env::var(name).ok())).transpose()?;
-    let ends = |pick: fn(&Parameter) -> u64| {
-        let value = |i: usize| parameters.get(i).map_or(0, pick);
-        [value(0), value(1)]
-    };
+    let ends =
+        |pick: fn(&Parameter) -> u64| point(&parameters.iter().map(pick).collect::<Vec<u64>>());
     let first = subject.load(ends(|parameter| parameter.lo))?;
     screen.diagnostics(&first.warnings);
     subject.load(ends(|parameter| parameter.hi))?;
@@ -130,21 +130,20 @@ fn place(args: &SweepArgs, plan: &Plan) -> std::path::PathBuf {
     }
 }
 
-/// Covers the area, going on with what the folder knows.
-fn cover(
+/// Completes a cover, going on with what the folder knows.
+fn complete(
+    mut cover: Cover,
     dir: &OutDir,
     plan: &Plan,
-    area: Area,
     decider: &dyn Decide,
     pool: &ThreadPool,
     screen: &mut Screen,
 ) -> Result<Cover, Failure> {
-    let mut cover = Cover::new(area)?;
     let mut tiles = super::Tiles::open(dir, plan)?;
     for tile in std::mem::take(&mut tiles.known) {
         cover.add(&tile)?;
     }
-    let (all, mut count) = (area.points(), cover.work().0);
+    let (all, mut count) = (cover.area().points(), cover.work().0);
     if count > 0 {
         screen.note(&format!("going on with {count} tiles, {} points remain", cover.remaining()));
     }
@@ -164,6 +163,6 @@ fn cover(
 /// What was spent, and what brute force would take: a run from boot to outcome for each point.
 fn work(cover: &Cover, decider: &dyn Decide, area: Area) -> Result<Work, Failure> {
     let (runs, cycles) = cover.work();
-    let run_cycles = decider.alone([area.first.0, area.second.0])?;
+    let run_cycles = decider.alone(area.lowest())?;
     Ok(Work { runs, cycles, points: area.points(), run_cycles })
 }

@@ -43,7 +43,7 @@ impl Court<'_> {
                     "judge maps with --judge or --judge-random",
                 ));
             };
-            let points = Points::near_edges(table, area.first, width);
+            let points = Points::near_edges(table, area.first(), width);
             right &= self.compare(args, "points near edges", &points, screen)?;
         }
         Ok(right)

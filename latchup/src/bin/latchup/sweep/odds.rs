@@ -10,7 +10,7 @@ use rayon::ThreadPool;
 use scenarios::sweep::in_order;
 use scenarios::windows::monte_carlo::{Estimate, Outcome, estimates, sample};
 use scenarios::windows::odds::{First, Law, Odds, measured};
-use scenarios::windows::{CoverError, Decide, Table, Verdict};
+use scenarios::windows::{CoverError, Decide, Table, Verdict, point};
 use serde::Serialize;
 use sim_core::Hertz;
 use std::collections::BTreeMap;
@@ -127,7 +127,7 @@ impl Question<'_> {
                 (None, _) => Outcome::Outside,
                 (Some(known), DecideBy::Windows) => Outcome::Within(known.cloned()),
                 (Some(_), DecideBy::Judge) => {
-                    Outcome::Within(self.decider.judge([value, 0]).map_err(CoverError::from)?)
+                    Outcome::Within(self.decider.judge(point(&[value])).map_err(CoverError::from)?)
                 }
             };
             Ok::<_, Failure>((outcome, count))

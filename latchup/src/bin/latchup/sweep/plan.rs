@@ -3,7 +3,7 @@
 
 use crate::fail::Failure;
 use crate::out_dir::OutDir;
-use scenarios::windows::Area;
+use scenarios::windows::{Area, Point, VALUES};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     pub(crate) title: String,
     /// SHA-256 of the scenario's text and of everything that it is loaded with.
     pub(crate) digest: String,
-    /// One parameter or two.
+    /// The parameters, from one on.
     pub(crate) parameters: Vec<Parameter>,
     /// Part of the range; absent for all of it.
     pub(crate) shard: Option<Shard>,
@@ -82,8 +82,7 @@ impl Plan {
     /// The whole range, whatever the shard.
     pub(crate) fn whole(&self) -> Area {
         let range = |parameter: &Parameter| (parameter.lo, parameter.hi);
-        let first = self.parameters.first().map_or((0, 0), range);
-        Area { first, second: self.parameters.get(1).map_or((0, 0), range) }
+        Area::new(&self.parameters.iter().map(range).collect::<Vec<_>>())
     }
 
     /// The part of it that is this plan's; `None` if there is no such part.
@@ -95,7 +94,7 @@ impl Plan {
     }
 
     /// The command that runs the scenario at `at`.
-    pub(crate) fn command(&self, at: [u64; 2]) -> String {
+    pub(crate) fn command(&self, at: Point) -> String {
         let mut words = self.run.clone();
         for (parameter, value) in self.parameters.iter().zip(at) {
             words.extend(["--set".to_owned(), parameter.setting(value)]);
@@ -147,11 +146,19 @@ pub(crate) fn read(path: &Path) -> Result<Option<Plan>, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::read(path)(error)),
     };
-    let plan = serde_json::from_str(&text);
-    plan.map(Some).map_err(|error| {
+    let wrong = |why: String| {
         Failure::usage(
-            format!("{} is not the plan of a sweep: {error}", path.display()),
+            format!("{} is not the plan of a sweep: {why}", path.display()),
             "choose another folder with --out, or remove this one",
         )
-    })
+    };
+    let plan: Plan = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let count = plan.parameters.len();
+    if !(1..=VALUES).contains(&count) {
+        return Err(wrong(format!("it has {count} parameters")));
+    }
+    match plan.parameters.iter().find(|parameter| parameter.lo > parameter.hi) {
+        Some(Parameter { path, .. }) => Err(wrong(format!("the range of {path} is empty"))),
+        None => Ok(Some(plan)),
+    }
 }

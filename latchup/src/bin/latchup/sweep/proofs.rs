@@ -57,7 +57,7 @@ pub(super) fn complete(
     let mut file = OpenOptions::new().append(true).open(&path).map_err(Failure::write(&path))?;
     let edges = table.provable(plan.proofs).into_iter();
     let mut due: Vec<u64> = edges.map(|index| table.edges[index].below).collect();
-    let last = plan.area().map(|area| area.first.1).filter(|&hi| hi < plan.whole().first.1);
+    let last = plan.area().map(|area| area.first().1).filter(|&hi| hi < plan.whole().first().1);
     due.extend(last.filter(|_| plan.proofs > 0));
     due.retain(|below| !known.contains_key(below));
     let work = |index: usize| prove(stage, due[index]).map_err(CoverError::from);

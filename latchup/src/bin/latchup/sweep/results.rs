@@ -8,7 +8,9 @@ use crate::fail::Failure;
 use crate::out_dir::OutDir;
 use crate::parquet::{self, Column, Values};
 use scenarios::windows::flip::Flip;
-use scenarios::windows::{Area, Cover, Map, Rectangle, Region, Side, Table, Tile, Verdict, Window};
+use scenarios::windows::{
+    Area, Block, Cover, Map, Region, Side, Table, Tile, Verdict, Window, point,
+};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use viz::{Format, Options, Swept, draw_map, draw_windows};
@@ -21,7 +23,7 @@ const WORK: &str = "work.json";
 pub(crate) enum Found {
     /// One parameter.
     Windows(Table),
-    /// Two parameters.
+    /// Two parameters or more.
     Map(Map),
 }
 
@@ -41,17 +43,18 @@ impl Found {
                 dir.write("windows.parquet", parquet::file(&columns))
             }
             Found::Map(map) => {
-                let of = |value: fn(&Rectangle) -> u64| map.rectangles.iter().map(value).collect();
-                let mut columns = vec![
-                    ("lo", Values::U64(of(|rectangle| rectangle.first.0))),
-                    ("hi", Values::U64(of(|rectangle| rectangle.first.1))),
-                    ("second_lo", Values::U64(of(|rectangle| rectangle.second.0))),
-                    ("second_hi", Values::U64(of(|rectangle| rectangle.second.1))),
-                ];
-                let region = |rectangle: &Rectangle| &map.regions[rectangle.region];
-                let verdicts = map.rectangles.iter().map(|r| region(r).verdict.as_ref());
-                columns.extend(verdict_columns(verdicts));
-                columns.push(("region", Values::U64(of(|rectangle| rectangle.region as u64))));
+                let of = |value: &dyn Fn(&Block) -> u64| {
+                    Values::U64(map.blocks.iter().map(value).collect())
+                };
+                let mut columns = Vec::new();
+                let axes = map.area.ranges().len();
+                for (axis, [lo, hi]) in Block::COLUMNS.into_iter().take(axes).enumerate() {
+                    columns.push((lo, of(&|block| block.ranges[axis].0)));
+                    columns.push((hi, of(&|block| block.ranges[axis].1)));
+                }
+                let verdict = |block: &Block| map.regions[block.region].verdict.as_ref();
+                columns.extend(verdict_columns(map.blocks.iter().map(verdict)));
+                columns.push(("region", of(&|block| block.region as u64)));
                 dir.write("regions.parquet", parquet::file(&columns))
             }
         }
@@ -179,7 +182,11 @@ struct RegionRecord<'a> {
     area: u128,
     first: (u64, u64),
     second: (u64, u64),
-    witness: [u64; 2],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    third: Option<(u64, u64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fourth: Option<(u64, u64)>,
+    witness: &'a [u64],
     command: String,
 }
 
@@ -216,8 +223,8 @@ pub(crate) fn write(
 
 pub(super) fn found(plan: &Plan, cover: &Cover) -> Found {
     match plan.parameters.len() {
-        2 => Found::Map(Map::new(cover)),
-        _ => Found::Windows(Table::new(cover)),
+        0 | 1 => Found::Windows(Table::new(cover)),
+        _ => Found::Map(Map::new(cover)),
     }
 }
 
@@ -243,28 +250,31 @@ fn windows<'a>(plan: &Plan, table: &'a Table) -> Windows<'a> {
         width: window.width(),
         outcome: Outcome::new(window.verdict.as_ref()),
         witness: window.witness(),
-        command: plan.command([window.witness(), 0]),
+        command: plan.command(point(&[window.witness()])),
     };
     let edges = table.edges.iter().map(|edge| EdgeRecord {
         below: edge.below,
         above: edge.above,
         pair: edge.pair.as_ref(),
         proved: &edge.proved,
-        command_below: plan.command([edge.below, 0]),
-        command_above: plan.command([edge.above, 0]),
+        command_below: plan.command(point(&[edge.below])),
+        command_above: plan.command(point(&[edge.above])),
     });
     Windows { windows: table.windows.iter().map(window).collect(), edges: edges.collect() }
 }
 
 fn regions<'a>(plan: &Plan, map: &'a Map) -> Regions<'a> {
     let area = |(verdict, area)| AreaRecord { outcome: Outcome::new(verdict), area };
+    let axes = plan.parameters.len();
     let region = |(number, region): (usize, &'a Region)| RegionRecord {
         region: number,
         outcome: Outcome::new(region.verdict.as_ref()),
         area: region.area,
-        first: region.first,
-        second: region.second,
-        witness: region.witness,
+        first: region.ranges[0],
+        second: region.ranges[1],
+        third: (axes > 2).then_some(region.ranges[2]),
+        fourth: (axes > 3).then_some(region.ranges[3]),
+        witness: &region.witness[..axes],
         command: plan.command(region.witness),
     };
     Regions {
@@ -273,14 +283,14 @@ fn regions<'a>(plan: &Plan, map: &'a Map) -> Regions<'a> {
     }
 }
 
-/// Draws what was found; returns the file's name.
+/// Draws what was found; returns the file's name, or `None` if no picture shows so many parameters.
 pub(crate) fn draw(
     plan: &Plan,
     found: &Found,
     dir: &OutDir,
     format: Format,
     options: &Options,
-) -> Result<String, Failure> {
+) -> Result<Option<String>, Failure> {
     let swept = |parameter: &Parameter| Swept {
         param: parameter.path.clone(),
         clock_hz: parameter.clock_hz,
@@ -288,7 +298,7 @@ pub(crate) fn draw(
     let swept: Vec<Swept> = plan.parameters.iter().map(swept).collect();
     let (stem, picture) = match (found, &swept[..]) {
         (Found::Map(map), [first, second]) => ("map", draw_map(map, [first, second], options)),
-        (Found::Map(_), _) => return Err(Failure::usage("a map needs two parameters", HELP)),
+        (Found::Map(_), _) => return Ok(None),
         (Found::Windows(table), _) => {
             let first = swept.first().cloned().unwrap_or_default();
             ("windows", draw_windows(&table.windows, &first, options))
@@ -296,7 +306,7 @@ pub(crate) fn draw(
     };
     let name = format!("{stem}.{}", format.extension());
     dir.write(&name, picture.bytes(format)?)?;
-    Ok(name)
+    Ok(Some(name))
 }
 
 const HELP: &str = "remove the folder and sweep anew";

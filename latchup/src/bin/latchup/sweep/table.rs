@@ -7,7 +7,7 @@ use crate::out_dir::OutDir;
 use crate::screen::Screen;
 use crate::{AS_EXPECTED, Outcome};
 use scenarios::windows::flip::Flip;
-use scenarios::windows::{Edge, Map, Side, Table, Verdict, Window};
+use scenarios::windows::{Edge, Map, Side, Table, Verdict, Window, point};
 use sim_core::Hertz;
 
 /// Windows or regions that are printed; the files have all.
@@ -42,7 +42,7 @@ pub(super) fn commands(plan: &Plan, count: u64, screen: &mut Screen) -> Outcome 
                 "take fewer shards",
             ));
         };
-        let (lo, hi) = part.first;
+        let (lo, hi) = part.first();
         screen.print(&format!("--shard {index}/{count}  # {lo}..{hi}\n"))?;
     }
     screen.flush()?;
@@ -116,7 +116,7 @@ fn windows(plan: &Plan, table: &Table) -> String {
     }
     text += "\nwitnesses\n";
     for window in table.windows.iter().take(MOST) {
-        text += &format!("  {}: {}\n", window.finding(), plan.command([window.witness(), 0]));
+        text += &format!("  {}: {}\n", window.finding(), plan.command(point(&[window.witness()])));
     }
     if !table.edges.is_empty() {
         text += "\nedges\n";
@@ -145,7 +145,7 @@ fn edge_text(plan: &Plan, edge: &Edge) -> String {
             )
         }
     };
-    let command = |value: u64| plan.command([value, 0]);
+    let command = |value: u64| plan.command(point(&[value]));
     format!("  {below} | {above}{why}\n    {}\n    {}\n", command(*below), command(*above))
 }
 
@@ -172,8 +172,10 @@ fn regions(plan: &Plan, map: &Map) -> String {
     for (number, region) in map.regions.iter().enumerate().take(MOST) {
         let verdict = region.verdict.as_ref();
         let name = verdict.map_or_else(|| "undecided".to_owned(), Verdict::name);
-        let ((a, b), (c, d)) = (region.first, region.second);
-        text += &format!("  {number}: {name}, {} points within {a}..{b} x {c}..{d}\n", region.area);
+        let swept = region.ranges.iter().take(plan.parameters.len());
+        let ranges: Vec<String> = swept.map(|(lo, hi)| format!("{lo}..{hi}")).collect();
+        let (area, within) = (region.area, ranges.join(" x "));
+        text += &format!("  {number}: {name}, {area} points within {within}\n");
         text += &format!("    {}\n", plan.command(region.witness));
     }
     text += &left_out(map.regions.len(), "regions");
