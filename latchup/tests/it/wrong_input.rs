@@ -73,7 +73,7 @@ fn wrong_usage_is_answered_with_advice() {
         (&["sweep", "fine.ron", "--param", "machine.cores=1..3us"], "none (1..8)"),
         (&["sweep", "fine.ron", "--param", "machine.cores=4..2"], "smaller value first"),
         (&["sweep", "fine.ron", "--param", "machine.cores=1..2", "--jobs", "0"], "1 to 1024"),
-        (&["sweep", "fine.ron", "--param", "devices.x.y=1..2"], "--set"),
+        (&["sweep", "fine.ron", "--param", "devices.x.y=1..2"], "--param:1:1"),
         (&["test", "."], "blob.ron"),
         (&["plot", "."], "nothing to draw"),
         (&["check"], "<FILE"),
