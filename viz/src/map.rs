@@ -19,7 +19,8 @@ const SEAM: f64 = 0.35;
 /// Height of the plane for each pixel of its width.
 const RATIO: f64 = 0.7;
 
-/// Draws what every point of a plane leads to: a map of two parameters. `swept` are the parameters along x and y.
+/// Draws what every point of a plane leads to: a map of two parameters. `swept` are those along x
+/// and y.
 ///
 /// Rare outcomes are drawn over frequent ones and never smaller than a pixel, so that a narrow
 /// region stays visible.

@@ -36,8 +36,12 @@ impl Subject<'_> {
     }
 
     /// A run with these values broke off.
-    pub(super) fn broke_off(&self, at: Point, source: SimulationError) -> SweepError {
-        SweepError::Simulation { setting: self.settings(at).join(" "), source: Box::new(source) }
+    pub(super) fn broke_off(
+        &self,
+        at: Point,
+        source: impl Into<Box<SimulationError>>,
+    ) -> SweepError {
+        SweepError::Simulation { setting: self.settings(at).join(" "), source: source.into() }
     }
 
     /// Loads the scenario with these values.
@@ -64,9 +68,7 @@ impl Brute<'_> {
     /// If the scenario does not take the value, or the run breaks off.
     pub fn run(&self, at: Point) -> Result<(Verdict, u64), SweepError> {
         let loaded = self.0.load(at).map_err(|diags| SweepError::Refused(Box::new(diags)))?;
-        let broke_off =
-            |source| SweepError::Simulation { setting: self.0.settings(at).join(" "), source };
-        let run = alone(loaded, &self.0.options).map_err(broke_off)?;
+        let run = alone(loaded, &self.0.options).map_err(|source| self.0.broke_off(at, source))?;
         Ok((Verdict::from(&run.finding), run.cycles))
     }
 }

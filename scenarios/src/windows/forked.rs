@@ -55,10 +55,7 @@ impl<'a> Forked<'a> {
         let times = subject.params.iter().map(|param| swept(&param.path, &loaded));
         let Some(swept) = times.collect::<Option<Vec<Swept>>>() else { return Ok(None) };
         let once = serve_one_request(&loaded, &swept);
-        let broke_off = |source: SimulationError| SweepError::Simulation {
-            setting: subject.settings(at).join(" "),
-            source: Box::new(source),
-        };
+        let broke_off = |source: SimulationError| subject.broke_off(at, source);
         let mut base = Simulation::new(loaded).map_err(broke_off)?;
         base.boot_without(&swept, subject.options.speed).map_err(broke_off)?;
         let values = || swept.iter().copied().zip(at);
@@ -113,10 +110,7 @@ impl<'a> Forked<'a> {
             let most = (fork.machine().now().since(epoch) + TRACKED).saturating_add(swept);
             options.limit = Some(options.limit.map_or(most, |limit| limit.min(most)));
         }
-        let stop = fork.run(&options).map_err(|source| SweepError::Simulation {
-            setting: self.subject.settings(at).join(" "),
-            source: Box::new(source),
-        })?;
+        let stop = fork.run(&options).map_err(|source| self.subject.broke_off(at, source))?;
         Ok((fork, stop))
     }
 

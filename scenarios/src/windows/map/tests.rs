@@ -44,6 +44,12 @@ fn a_straight_edge_makes_two_rectangles() {
     assert_eq!(map.csv().lines().nth(2), Some(second));
 }
 
+/// Regions of points beyond just one of the toy's lines.
+fn with_a_cause(map: &Map) -> Vec<&Region> {
+    let has = |region: &&Region| region.verdict.as_ref().is_some_and(|v| v.cause.is_some());
+    map.regions.iter().filter(has).collect()
+}
+
 #[test]
 fn regions_are_connected_and_areas_add_up() {
     // An X: left and right are beyond one line each, top beyond both, bottom beyond none.
@@ -51,11 +57,7 @@ fn regions_are_connected_and_areas_add_up() {
     let map = map(&toy, Area::new(&PLANE), 2);
     let beyond_one =
         map.areas().iter().find(|(v, _)| v.is_some_and(|v| v.cause.is_some())).map(|a| a.1);
-    let one: Vec<_> = map
-        .regions
-        .iter()
-        .filter(|r| r.verdict.as_ref().is_some_and(|v| v.cause.is_some()))
-        .collect();
+    let one = with_a_cause(&map);
     assert_eq!(one.len(), 2, "{:?}", map.regions);
     assert_eq!(Some(one[0].area + one[1].area), beyond_one);
     assert_eq!(map.areas().iter().map(|a| a.1).sum::<u128>(), Area::new(&PLANE).points());
@@ -69,6 +71,7 @@ fn the_size_of_tiles_does_not_show() {
     assert_eq!(map(&Toy::space(&lines).reaching(5), Area::new(&PLANE), 2), whole);
     assert_eq!(map(&Toy::space(&lines).reaching(1), Area::new(&PLANE), 1).csv(), whole.csv());
 }
+
 const SPACE: [(u64, u64); 3] = [(0, 60), (5, 20), (3, 15)];
 
 #[test]
@@ -85,11 +88,7 @@ fn regions_are_connected_along_the_third_parameter() {
     let map = map(&toy, Area::new(&SPACE), 1);
     assert_right(&toy, &map);
     // Beyond one line only: the first or the third value is large. Corners do not connect.
-    let one: Vec<_> = map
-        .regions
-        .iter()
-        .filter(|r| r.verdict.as_ref().is_some_and(|v| v.cause.is_some()))
-        .collect();
+    let one = with_a_cause(&map);
     assert_eq!(one.len(), 2, "{:?}", map.regions);
     assert_eq!(map.blocks.len(), 4);
     assert_eq!(one[0].ranges[..3], [(21, 60), (5, 20), (3, 8)]);
