@@ -287,3 +287,47 @@ impl Tracker {
         self.set(done, None, Some(None));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::regs::Registers;
+    use crate::ids::{CoreId, DeviceId};
+    use crate::tile::pace::VALUES;
+    use crate::tile::swept::Swept;
+
+    /// Slacks downwards and upwards after these instructions, RAX (which moves by 1) being `rax`
+    /// and RCX `rcx`. A little is left off of each for rounding.
+    fn slacks(rax: u64, rcx: u64, instructions: &[&[u8]]) -> [Option<u64>; 2] {
+        let mut tracker = Tracker::new(1, 64, &[Swept::Arrival(DeviceId(0))]);
+        let k = std::array::from_fn(|which| if which == 0 { 1.0 } else { 0.0 });
+        tracker.cores[0].taints.gpr[0] = Some(Taint { k, error: 0.0 });
+        let mut regs = Registers::default();
+        (regs.gpr[0], regs.gpr[1]) = (rax, rcx);
+        for bytes in instructions {
+            tracker.end_step(CoreId(0), bytes, &regs, &regs);
+        }
+        let bounds = tracker.into_bounds();
+        [-1, 1].map(|sign| {
+            let mut direction = [0; VALUES];
+            direction[0] = sign;
+            bounds.iter().find(|(known, _)| *known == direction).map(|(_, bound)| bound.slack)
+        })
+    }
+
+    #[test]
+    fn a_quotient_stays_while_the_remainder_stays_below_the_divisor() {
+        // DIV RCX: 4 and 7 out of 47 and 10.
+        assert_eq!(slacks(47, 10, &[&[0x48, 0xf7, 0xf1]]), [Some(6), Some(1)]);
+    }
+
+    #[test]
+    fn an_unsigned_comparison_does_not_wrap() {
+        // CMP RAX, RCX; JB or JL.
+        let compare: &[u8] = &[0x48, 0x39, 0xc8];
+        assert_eq!(slacks(5, 100, &[compare, &[0x72, 0]]), [Some(4), Some(93)]);
+        assert_eq!(slacks(5, 100, &[compare, &[0x7c, 0]]), [None, Some(93)]);
+        let far = slacks(5, (1 << 63) - 1, &[compare, &[0x7c, 0]]);
+        assert_eq!(far[0], Some(4), "a signed difference would overflow");
+    }
+}
