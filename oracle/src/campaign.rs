@@ -3,7 +3,7 @@
 use crate::flat::Flat;
 use crate::machine::Whole;
 use crate::native::Native;
-use crate::vendor;
+use crate::ways::{self, Ways};
 use oracle_cases::{BASE_FLAGS, Case, End, Generator, Outcome};
 use sim_x86::presets::westmere_ep;
 use std::fmt::Write;
@@ -23,7 +23,7 @@ pub struct Tally {
     pub on_machine: u64,
     /// Cases passed over, because they leave what a case may touch.
     pub skipped: u64,
-    /// Cases passed over, because the host's processor is AMD's and executes them in its own way.
+    /// Cases passed over, because the host executes them in a way of its own ([`Ways`]).
     pub foreign: u64,
     /// Cases in which the host differed from latchup once, and from itself when it ran them again.
     pub unrepeatable: u64,
@@ -54,7 +54,7 @@ pub struct Bench {
     flat: Flat,
     whole: Whole,
     native: Native,
-    amd: bool,
+    ways: Ways,
 }
 
 /// How often the host runs a case anew that it seems to have executed differently.
@@ -73,12 +73,14 @@ impl Bench {
     /// The preset is not valid.
     pub fn new(seed: u64) -> Result<Self, crate::native::NativeError> {
         let spec = westmere_ep();
+        let mut native = Native::new()?;
+        let ways = Ways { amd: ways::host_is_amd(), int1_stays: native.int1_stays() };
         Ok(Bench {
             generator: Generator::new(seed, sim_x86::op::implemented),
             flat: Flat::new(spec.costs),
             whole: Whole::new(spec).expect("the preset is valid"),
-            native: Native::new()?,
-            amd: vendor::host_is_amd(),
+            native,
+            ways,
         })
     }
 
@@ -101,7 +103,7 @@ impl Bench {
     pub fn native(&mut self, index: u64) -> Option<(&Case, Outcome)> {
         let case = self.generator.case(index);
         let flat = self.flat.run(case)?;
-        if self.amd && vendor::amd_differs(case, &flat) {
+        if self.ways.differ(case, &flat) {
             return None;
         }
         let outcome = self.native.run(case);
@@ -114,7 +116,7 @@ impl Bench {
             tally.skipped += 1;
             return;
         };
-        if self.amd && vendor::amd_differs(case, &flat) {
+        if self.ways.differ(case, &flat) {
             tally.foreign += 1;
             return;
         }

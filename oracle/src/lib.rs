@@ -3,6 +3,7 @@
 //! - [`flat`](mod@flat): a case of `oracle-cases` on the machine's instructions and flat memory
 //! - [`machine`]: the same on a core of a whole machine
 //! - [`native`]: the same on the host's processor, in ring 3
+//! - [`ways`]: what a host executes in a way of its own
 //! - [`campaign`]: many cases compared
 //! - [`image`]: small programs for ring 0
 //! - [`bare`]: an image on latchup
@@ -19,4 +20,4 @@ pub mod image;
 pub mod kvm;
 pub mod machine;
 pub mod native;
-pub mod vendor;
+pub mod ways;

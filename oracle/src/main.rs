@@ -107,8 +107,8 @@ fn native(seed: u64, cases: Range<u64>, jobs: u64) -> Result<bool, Box<dyn Error
 fn summary(tally: &Tally, started: Instant) -> String {
     format!(
         "{} cases compared ({} with an exception, {} also on a whole machine), {} passed over, \
-         {} because AMD's processors execute them differently, {} differences, {} not \
-         repeatable, {:.1} s",
+         {} because the host executes them in its own way, {} differences, {} not repeatable, \
+         {:.1} s",
         tally.compared,
         tally.faults,
         tally.on_machine,

@@ -40,6 +40,15 @@ impl Native {
         Ok(Native { arena })
     }
 
+    /// True if the exception of an INT1 shows RIP before it ([`crate::ways::Ways`]).
+    pub fn int1_stays(&mut self) -> bool {
+        use oracle_cases::{BASE_FLAGS, CODE};
+        self.arena.code()[0] = 0xf1;
+        let raw = self.arena.run(&[0; 16], BASE_FLAGS, CODE);
+        self.arena.code()[0] = BREAKPOINT;
+        raw.rip == CODE
+    }
+
     /// What becomes of `case`.
     pub fn run(&mut self, case: &Case) -> Outcome {
         use oracle_cases::CODE;
@@ -112,6 +121,11 @@ impl Native {
     /// Always.
     pub fn new() -> Result<Self, NativeError> {
         Err(NativeError::Unsupported)
+    }
+
+    /// Cannot be called, as there is no value of this type.
+    pub fn int1_stays(&mut self) -> bool {
+        unreachable!("there is no native runner on this host")
     }
 
     /// Cannot be called, as there is no value of this type.
