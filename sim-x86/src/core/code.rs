@@ -94,6 +94,8 @@ pub enum Lookup {
 pub struct CodeCache {
     pages: Vec<Arc<CodePage>>,
     by_frame: BTreeMap<u64, usize>,
+    /// Counts the instructions that were forgotten.
+    edition: u64,
 }
 
 impl CodeCache {
@@ -105,6 +107,12 @@ impl CodeCache {
         self.pages.push(Arc::new(CodePage::empty()));
         self.by_frame.insert(frame, self.pages.len() - 1);
         self.pages.len() - 1
+    }
+
+    /// A number that changes whenever instructions are forgotten.
+    #[inline]
+    pub(crate) fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// The instructions of a page.
@@ -161,6 +169,7 @@ impl CodeCache {
             let Some(&page) = self.by_frame.get(&(at >> 12)) else { continue };
             let offset = at as usize % PAGE_BYTES;
             if self.pages[page].index[offset] != UNKNOWN {
+                self.edition += 1;
                 Arc::make_mut(&mut self.pages[page]).forget(offset);
             }
         }

@@ -14,12 +14,16 @@
 //! it is parked too, with the iteration at which it ends.
 //!
 //! Before a loop that only polls is parked, one more iteration is executed step by step, to learn
-//! which lines it touches. A probe for any other line does not wake it.
+//! which lines it touches. A probe for any other line does not wake it. A loop that is interrupted
+//! and then found as it was (registers, what it polls, its lines in the caches) is parked again
+//! without a look at an iteration.
 
 use crate::core::regs::Registers;
 use crate::core::{Activity, Core, Run, Unit};
+use crate::core::NO_LINE;
 use crate::exec::{Size, alu, operand};
 use crate::ids::{LineAddr, PhysAddr};
+use crate::mem::ram::Ram;
 use crate::mem::store_buffer::BufferedStore;
 use serde::{Deserialize, Serialize};
 use sim_core::Cycle;
@@ -96,25 +100,87 @@ struct Survey {
     active: bool,
     /// Instructions looked at.
     count: u64,
-    /// Their lines.
-    lines: Vec<LineAddr>,
+    /// The lines that they lie in.
+    code: Vec<LineAddr>,
+    /// The lines that they read.
+    data: Vec<LineAddr>,
+    /// What they read: address, bytes, and, once the loop was parked, the value.
+    loads: Vec<(PhysAddr, u64, u64)>,
     /// False if something was done whose lines are not known.
     complete: bool,
+    /// How the loop was parked, if it can be parked so again.
+    known: Option<Known>,
+}
+
+/// A loop as it was when it was parked after a [`Survey`].
+#[derive(Clone, Debug)]
+struct Known {
+    regs: Registers,
+    fetch_line: LineAddr,
+    /// See [`CodeCache::edition`](crate::core::code::CodeCache::edition).
+    edition: u64,
+    park: Park,
 }
 
 impl Survey {
     fn start(&mut self) {
-        (self.active, self.count, self.complete) = (true, 0, true);
-        self.lines.clear();
+        (self.active, self.count, self.complete, self.known) = (true, 0, true, None);
+        self.code.clear();
+        self.data.clear();
+        self.loads.clear();
     }
 
-    fn add(&mut self, first: PhysAddr, bytes: u64) {
-        for line in [first.line(), PhysAddr(first.0 + bytes - 1).line()] {
-            if !self.lines.contains(&line) {
-                self.lines.push(line);
-            }
+    fn add_code(&mut self, first: PhysAddr, bytes: u64) {
+        add_lines(&mut self.code, first, bytes);
+        self.complete &= self.code.len() <= MOST_LINES;
+    }
+
+    fn add_load(&mut self, first: PhysAddr, bytes: u64) {
+        add_lines(&mut self.data, first, bytes);
+        self.complete &= self.data.len() <= MOST_LINES;
+        self.loads.push((first, bytes, 0));
+    }
+
+    /// True if an iteration hits the most recent way of its sets only, and so leaves the caches as
+    /// they are, and has nothing to do with what came before it.
+    fn is_at_rest(&self, unit: &Unit) -> bool {
+        unit.stores.is_empty()
+            && unit.paid == NO_LINE
+            && unit.locked_until <= unit.clock
+            && self.data.iter().all(|&line| unit.caches.is_recent(line))
+            && self.code.iter().all(|&line| unit.caches.is_recent_code(line))
+    }
+
+    /// The loop is parked: remembers what has to be so again for the same iterations.
+    fn keep(&mut self, regs: &Registers, unit: &Unit, memory: (&Ram, u64), park: &Park) {
+        if !self.complete || !self.is_at_rest(unit) {
+            return;
         }
-        self.complete &= self.lines.len() <= MOST_LINES;
+        let (ram, edition) = memory;
+        for (addr, bytes, value) in &mut self.loads {
+            *value = ram.read(*addr, *bytes);
+        }
+        self.known = Some(Known { regs: *regs, fetch_line: unit.fetch_line, edition, park: *park });
+    }
+
+    /// How to park the loop, if it is as it was when it was parked last.
+    fn recall(&self, regs: &Registers, unit: &Unit, memory: (&Ram, u64)) -> Option<Park> {
+        let (ram, edition) = memory;
+        let known = self.known.as_ref().filter(|known| known.regs.rip == regs.rip)?;
+        let same = known.edition == edition
+            && known.fetch_line == unit.fetch_line
+            && self.is_at_rest(unit)
+            && self.loads.iter().all(|&(addr, bytes, value)| ram.read(addr, bytes) == value)
+            && known.regs == *regs;
+        same.then_some(Park { since: unit.clock, ..known.park })
+    }
+}
+
+fn add_lines(lines: &mut Vec<LineAddr>, first: PhysAddr, bytes: u64) {
+    for line in [first.line(), PhysAddr(first.0 + bytes - 1).line()] {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
     }
 }
 
@@ -146,13 +212,20 @@ impl SpinProbe {
     }
 
     /// The core has just jumped back to `regs.rip`. Returns how to park it if the iteration since
-    /// the last visit repeats. `counter` tells the register of a counted delay loop at its head.
+    /// the last visit repeats. `counter` tells the register of a counted delay loop at its head;
+    /// `memory` is RAM and the edition of the decoded code.
     pub fn visit(
         &mut self,
         regs: &Registers,
         unit: &Unit,
+        memory: (&Ram, u64),
         counter: impl FnOnce() -> Option<u8>,
     ) -> Option<Park> {
+        if self.resumes
+            && let Some(park) = self.survey.recall(regs, unit, memory)
+        {
+            return Some(park);
+        }
         if regs.rip != self.head {
             if self.patience > 0 {
                 self.patience -= 1;
@@ -166,7 +239,12 @@ impl SpinProbe {
             }
             return None;
         }
-        self.look(regs, unit, counter)
+        self.look(regs, unit, memory, counter)
+    }
+
+    /// Another run begins: nothing is taken over from the one before.
+    pub(crate) fn begin(&mut self) {
+        self.survey.known = None;
     }
 
     /// The core's clock has jumped: what was remembered of it is no iteration any more.
@@ -199,14 +277,16 @@ impl SpinProbe {
         survey.count += 1;
         survey.complete &= known;
         survey.active = survey.count < MOST_INSTRUCTIONS;
-        for (first, bytes) in [Some(code), data].into_iter().flatten() {
-            survey.add(first, bytes);
+        survey.add_code(code.0, code.1);
+        if let Some((first, bytes)) = data {
+            survey.add_load(first, bytes);
         }
     }
 
     /// True if the loop that was parked last never touches `line`.
     pub(crate) fn never_touches(&self, line: LineAddr) -> bool {
-        self.survey.complete && !self.survey.lines.contains(&line)
+        let survey = &self.survey;
+        survey.complete && !survey.code.contains(&line) && !survey.data.contains(&line)
     }
 
     /// True if the iteration before this visit was surveyed, or need not be. If not, the next one
@@ -215,6 +295,7 @@ impl SpinProbe {
         let polls = park.counted.is_none() && !park.stores && unit.stores.is_empty();
         if !polls || park.instructions >= MOST_INSTRUCTIONS {
             (self.survey.active, self.survey.complete) = (false, false);
+            self.survey.known = None;
             return true;
         }
         let surveyed = self.survey.active && self.survey.count == park.instructions;
@@ -230,6 +311,7 @@ impl SpinProbe {
         &mut self,
         regs: &Registers,
         unit: &Unit,
+        memory: (&Ram, u64),
         counter: impl FnOnce() -> Option<u8>,
     ) -> Option<Park> {
         let quiet = unit.activity.is_still(self.activity) && unit.clock > self.clock;
@@ -258,7 +340,9 @@ impl SpinProbe {
             self.failures = 0;
         }
         self.remember(regs, unit);
-        park.filter(|park| self.is_surveyed(park, unit))
+        let park = park.filter(|park| self.is_surveyed(park, unit))?;
+        self.survey.keep(regs, unit, memory, &park);
+        Some(park)
     }
 
     /// True if the buffered stores are the same as at the last visit, shifted in time.

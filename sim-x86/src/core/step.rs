@@ -491,7 +491,8 @@ impl Core {
         }
         // A tracked run sees every poll; a counted loop polls nothing.
         let polls = parts.log.tracker.is_some();
-        let park = scratch.spin.visit(&self.regs, &self.unit, counter);
+        let memory = (&*parts.ram, code.edition());
+        let park = scratch.spin.visit(&self.regs, &self.unit, memory, counter);
         if let Some(park) = park.filter(|park| !polls || park.counted.is_some()) {
             self.unit.run = Run::Parked(park);
         }

@@ -39,6 +39,14 @@ pub(crate) fn require(condition: bool) -> Access<()> {
     if condition { Ok(()) } else { Err(GP0) }
 }
 
+/// [`Op::memory_fault`] of an instruction with these flags: by value, so that a specialised copy of
+/// the instruction need not lie in memory.
+#[cold]
+#[inline(never)]
+fn memory_fault(flags: u8, stall: Stall) -> Stall {
+    if flags & flag::STACK != 0 { as_stack_fault(stall) } else { stall }
+}
+
 /// A non-canonical address in the stack segment is #SS, not #GP (SDM vol. 1 §3.3.7.1).
 #[cold]
 pub(crate) fn as_stack_fault(stall: Stall) -> Stall {
@@ -130,9 +138,9 @@ impl Op {
     }
 
     /// What a fault of the memory operand really is, by its segment.
-    #[cold]
+    #[inline(always)]
     pub(crate) fn memory_fault(&self, stall: Stall) -> Stall {
-        if self.has(flag::STACK) { as_stack_fault(stall) } else { stall }
+        memory_fault(self.flags, stall)
     }
 
     /// Loads the memory operand.

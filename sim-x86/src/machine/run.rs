@@ -130,6 +130,7 @@ impl Machine {
     /// change anything.
     pub fn run(&mut self, until: Until, speed: Speed, observer: &mut dyn Observer) -> Stop {
         self.derived.log.begin(observer.wants());
+        self.derived.scratch.iter_mut().for_each(|scratch| scratch.spin.begin());
         let stop = self.advance(until, speed, observer);
         self.come_to_rest();
         self.derived.log.deliver(self.state.now, observer);

@@ -279,6 +279,13 @@ impl PrivateCaches {
         self.l1d.recent(line) >> 2 == tag(line)
     }
 
+    /// True if `line` is in the most recent way of its set of L1I: a fetch hits and changes nothing.
+    #[inline]
+    #[must_use]
+    pub fn is_recent_code(&self, line: LineAddr) -> bool {
+        self.l1i.recent(line) >> 2 == tag(line)
+    }
+
     /// [`PrivateCaches::is_recent`] and writable. HOT.
     #[inline(always)]
     #[must_use]
