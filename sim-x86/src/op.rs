@@ -81,6 +81,17 @@ pub(crate) mod flag {
     pub(crate) const COUNT_CL: u8 = 1 << 7;
 }
 
+/// How the address of a memory operand is worked out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// Base register and displacement: most operands.
+    Based,
+    /// Next instruction and displacement.
+    Relative,
+    /// In any way.
+    General,
+}
+
 /// Bits of [`Op::place`].
 pub(crate) mod place {
     /// The next one in the page's list follows it in memory, in the same line, and ends there.
@@ -112,6 +123,7 @@ pub struct Op {
     /// a REP string instruction, IRET to ring 3, serialising WRMSR.
     pub(crate) extra: u16,
     pub(crate) disp: i32,
+    pub(crate) address: Address,
     /// Where it lies in its page; set by [`crate::core::code`].
     pub(crate) place: u8,
     /// Immediate cut to the operand size, distance of a relative branch, or, of a memory-operand

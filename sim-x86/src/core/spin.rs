@@ -14,17 +14,18 @@
 //! it is parked too, with the iteration at which it ends.
 //!
 //! Before a loop that only polls is parked, one more iteration is executed step by step, to learn
-//! which lines it touches. A probe for any other line does not wake it. A loop that is interrupted
-//! and then found as it was (registers, what it polls, its lines in the caches) is parked again
-//! without a look at an iteration.
+//! which lines it touches. A probe for any other line does not wake it. When the core comes back to
+//! the loop that it was parked in last, an iteration or two are tried on a copy of its registers: if
+//! they hit the most recent ways only and end as they began, the core is parked again at once.
 
+use crate::core::NO_LINE;
+use crate::core::bus::CoreBus;
 use crate::core::regs::Registers;
 use crate::core::{Activity, Core, Run, Unit};
-use crate::core::NO_LINE;
-use crate::exec::{Size, alu, operand};
+use crate::exec::{Flow, Size, alu, execute, operand};
 use crate::ids::{LineAddr, PhysAddr};
-use crate::mem::ram::Ram;
 use crate::mem::store_buffer::BufferedStore;
+use crate::op::Op;
 use serde::{Deserialize, Serialize};
 use sim_core::Cycle;
 
@@ -93,90 +94,93 @@ const MOST_LINES: usize = 8;
 /// Longer iterations than this are not surveyed.
 const MOST_INSTRUCTIONS: u64 = 32;
 
-/// The lines that one iteration of a loop touches.
+/// What one iteration of a loop does and which lines it touches.
 #[derive(Clone, Debug, Default)]
 struct Survey {
     /// True while each instruction is to be looked at.
     active: bool,
-    /// Instructions looked at.
-    count: u64,
+    /// The instructions looked at, with their addresses.
+    ops: Vec<(u64, Op)>,
     /// The lines that they lie in.
     code: Vec<LineAddr>,
     /// The lines that they read.
     data: Vec<LineAddr>,
-    /// What they read: address, bytes, and, once the loop was parked, the value.
-    loads: Vec<(PhysAddr, u64, u64)>,
     /// False if something was done whose lines are not known.
     complete: bool,
-    /// How the loop was parked, if it can be parked so again.
+    /// Set when the loop was parked: what has to be the same for it to be tried.
     known: Option<Known>,
 }
 
-/// A loop as it was when it was parked after a [`Survey`].
-#[derive(Clone, Debug)]
+/// See [`Survey::known`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
-    regs: Registers,
+    /// Line of the jump that closes the loop.
     fetch_line: LineAddr,
     /// See [`CodeCache::edition`](crate::core::code::CodeCache::edition).
     edition: u64,
-    park: Park,
 }
 
 impl Survey {
     fn start(&mut self) {
-        (self.active, self.count, self.complete, self.known) = (true, 0, true, None);
+        (self.active, self.complete, self.known) = (true, true, None);
+        self.ops.clear();
         self.code.clear();
         self.data.clear();
-        self.loads.clear();
     }
 
-    fn add_code(&mut self, first: PhysAddr, bytes: u64) {
-        add_lines(&mut self.code, first, bytes);
-        self.complete &= self.code.len() <= MOST_LINES;
+    /// The instructions of the loop at `head`, if it is the one that was parked last and its code
+    /// is where it was then.
+    fn loop_at(&self, head: u64, unit: &Unit, edition: u64) -> Option<&[(u64, Op)]> {
+        let begins = self.ops.first().is_some_and(|&(rip, _)| rip == head);
+        let same = begins && self.known == Some(Known { fetch_line: unit.fetch_line, edition });
+        let hits = || self.code.iter().all(|&line| unit.caches.is_recent_code(line));
+        (same && hits()).then_some(&self.ops)
     }
 
-    fn add_load(&mut self, first: PhysAddr, bytes: u64) {
-        add_lines(&mut self.data, first, bytes);
-        self.complete &= self.data.len() <= MOST_LINES;
-        self.loads.push((first, bytes, 0));
-    }
-
-    /// True if an iteration hits the most recent way of its sets only, and so leaves the caches as
-    /// they are, and has nothing to do with what came before it.
-    fn is_at_rest(&self, unit: &Unit) -> bool {
-        unit.stores.is_empty()
-            && unit.paid == NO_LINE
-            && unit.locked_until <= unit.clock
-            && self.data.iter().all(|&line| unit.caches.is_recent(line))
-            && self.code.iter().all(|&line| unit.caches.is_recent_code(line))
-    }
-
-    /// The loop is parked: remembers what has to be so again for the same iterations.
-    fn keep(&mut self, regs: &Registers, unit: &Unit, memory: (&Ram, u64), park: &Park) {
-        if !self.complete || !self.is_at_rest(unit) {
-            return;
+    /// One iteration of `ops` from `regs` on: the registers after it and its cycles, if it takes
+    /// the surveyed path, reads the surveyed lines only, and leaves everything else as it is.
+    fn iterate(
+        &self,
+        ops: &[(u64, Op)],
+        regs: &Registers,
+        bus: &mut CoreBus<'_>,
+    ) -> Option<(Registers, u64)> {
+        let mut after = *regs;
+        let mut period = 0;
+        for &(rip, ref op) in ops {
+            if after.rip != rip {
+                return None;
+            }
+            if let Some(addr) = op.loads_from(&after) {
+                // Probes for other lines do not wake the core.
+                let line = bus.recent_line(addr, op.size)?;
+                if !self.data.contains(&line) {
+                    return None;
+                }
+            }
+            bus.cost = 0;
+            let flow = execute(&mut after, bus, op).ok()?;
+            if !matches!(flow, Flow::Next | Flow::Taken) {
+                return None;
+            }
+            period += u64::from(bus.cost + op.cost());
         }
-        let (ram, edition) = memory;
-        for (addr, bytes, value) in &mut self.loads {
-            *value = ram.read(*addr, *bytes);
-        }
-        self.known = Some(Known { regs: *regs, fetch_line: unit.fetch_line, edition, park: *park });
-    }
-
-    /// How to park the loop, if it is as it was when it was parked last.
-    fn recall(&self, regs: &Registers, unit: &Unit, memory: (&Ram, u64)) -> Option<Park> {
-        let (ram, edition) = memory;
-        let known = self.known.as_ref().filter(|known| known.regs.rip == regs.rip)?;
-        let same = known.edition == edition
-            && known.fetch_line == unit.fetch_line
-            && self.is_at_rest(unit)
-            && self.loads.iter().all(|&(addr, bytes, value)| ram.read(addr, bytes) == value)
-            && known.regs == *regs;
-        same.then_some(Park { since: unit.clock, ..known.park })
+        (after.rip == regs.rip && period > 0).then_some((after, period))
     }
 }
 
-fn add_lines(lines: &mut Vec<LineAddr>, first: PhysAddr, bytes: u64) {
+/// A loop that can be parked again.
+#[derive(Debug)]
+pub(crate) struct Retried {
+    /// The registers at the head of its first iteration that repeats.
+    pub(crate) regs: Registers,
+    /// Instructions before that.
+    pub(crate) executed: u64,
+    /// From there on.
+    pub(crate) park: Park,
+}
+
+fn add_lines(lines: &mut Vec<LineAddr>, (first, bytes): (PhysAddr, u64)) {
     for line in [first.line(), PhysAddr(first.0 + bytes - 1).line()] {
         if !lines.contains(&line) {
             lines.push(line);
@@ -213,19 +217,14 @@ impl SpinProbe {
 
     /// The core has just jumped back to `regs.rip`. Returns how to park it if the iteration since
     /// the last visit repeats. `counter` tells the register of a counted delay loop at its head;
-    /// `memory` is RAM and the edition of the decoded code.
+    /// `edition` is that of the decoded code.
     pub fn visit(
         &mut self,
         regs: &Registers,
         unit: &Unit,
-        memory: (&Ram, u64),
+        edition: u64,
         counter: impl FnOnce() -> Option<u8>,
     ) -> Option<Park> {
-        if self.resumes
-            && let Some(park) = self.survey.recall(regs, unit, memory)
-        {
-            return Some(park);
-        }
         if regs.rip != self.head {
             if self.patience > 0 {
                 self.patience -= 1;
@@ -239,7 +238,7 @@ impl SpinProbe {
             }
             return None;
         }
-        self.look(regs, unit, memory, counter)
+        self.look(regs, unit, edition, counter)
     }
 
     /// Another run begins: nothing is taken over from the one before.
@@ -265,22 +264,55 @@ impl SpinProbe {
         self.survey.active
     }
 
-    /// An instruction of the iteration lies in the bytes at `code`, and its operand at `data`.
+    /// `op` of the iteration lies at `rip`, in the bytes at `code`, and its operand at `data`.
     /// `known` is false if it may touch more than that.
     pub(crate) fn survey(
         &mut self,
+        (rip, op): (u64, Op),
         code: (PhysAddr, u64),
         data: Option<(PhysAddr, u64)>,
         known: bool,
     ) {
         let survey = &mut self.survey;
-        survey.count += 1;
-        survey.complete &= known;
-        survey.active = survey.count < MOST_INSTRUCTIONS;
-        survey.add_code(code.0, code.1);
-        if let Some((first, bytes)) = data {
-            survey.add_load(first, bytes);
+        survey.ops.push((rip, op));
+        add_lines(&mut survey.code, code);
+        if let Some(data) = data {
+            add_lines(&mut survey.data, data);
         }
+        survey.complete &= known && survey.code.len() + survey.data.len() <= MOST_LINES;
+        survey.active = (survey.ops.len() as u64) < MOST_INSTRUCTIONS;
+    }
+
+    /// Tries the loop that was parked last, if the core has just come back to its head: how it can
+    /// be parked again, if it repeats at once or after one iteration that ends by `limit`.
+    pub(crate) fn retry(
+        &self,
+        regs: &Registers,
+        bus: &mut CoreBus<'_>,
+        edition: u64,
+        limit: Cycle,
+    ) -> Option<Retried> {
+        let unit = &*bus.unit;
+        let fresh = unit.stores.is_empty() && unit.paid == NO_LINE;
+        if regs.rip == self.head || !fresh || unit.locked_until > unit.clock {
+            return None;
+        }
+        let ops = self.survey.loop_at(regs.rip, unit, edition)?;
+        let instructions = ops.len() as u64;
+        let (mut regs, mut since) = (*regs, unit.clock);
+        for executed in [0, instructions] {
+            let (after, period) = self.survey.iterate(ops, &regs, bus)?;
+            if after == regs {
+                let park = Park { since, period, instructions, stores: false, counted: None };
+                return Some(Retried { regs, executed, park });
+            }
+            since += period;
+            if since > limit {
+                return None;
+            }
+            regs = after;
+        }
+        None
     }
 
     /// True if the loop that was parked last never touches `line`.
@@ -298,7 +330,7 @@ impl SpinProbe {
             self.survey.known = None;
             return true;
         }
-        let surveyed = self.survey.active && self.survey.count == park.instructions;
+        let surveyed = self.survey.active && self.survey.ops.len() as u64 == park.instructions;
         if surveyed {
             self.survey.active = false;
         } else {
@@ -311,7 +343,7 @@ impl SpinProbe {
         &mut self,
         regs: &Registers,
         unit: &Unit,
-        memory: (&Ram, u64),
+        edition: u64,
         counter: impl FnOnce() -> Option<u8>,
     ) -> Option<Park> {
         let quiet = unit.activity.is_still(self.activity) && unit.clock > self.clock;
@@ -341,7 +373,9 @@ impl SpinProbe {
         }
         self.remember(regs, unit);
         let park = park.filter(|park| self.is_surveyed(park, unit))?;
-        self.survey.keep(regs, unit, memory, &park);
+        if self.survey.complete {
+            self.survey.known = Some(Known { fetch_line: unit.fetch_line, edition });
+        }
         Some(park)
     }
 

@@ -154,8 +154,8 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
         };
         match exit {
             Exit::Look => {}
-            Exit::Fetch => core.single(scratch, parts),
-            Exit::Back => core.look_for_loop(scratch, parts),
+            Exit::Fetch => core.single(scratch, parts, until),
+            Exit::Back => core.look_for_loop(scratch, parts, until),
             Exit::Flow(flow, rip) => {
                 if flow == Flow::Iret {
                     scratch.spin.resume();
@@ -281,35 +281,37 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
         for op in fetcher.ops.from(position) {
             let rip = regs.rip;
             (bus.cost, bus.rip) = (0, rip);
-            let mut brief = fast::execute(regs, &mut bus, op, &mut rest);
-            if brief == Brief::Rest {
-                brief = match rest {
-                    Ok(Flow::Next) => Brief::Next,
-                    Ok(Flow::Taken | Flow::Repeat) => Brief::Taken,
-                    Ok(_) => Brief::Rest,
-                    Err(stall) => break 'out Exit::Stalled(stall),
-                };
+            let brief = fast::execute(regs, &mut bus, op, &mut rest);
+            if brief == Brief::Next {
+                bus.retire(op);
+                if bus.is_time() && !bus.may_go_on() {
+                    break 'out Exit::Look;
+                }
+                if op.place & place::SMOOTH == 0 {
+                    break;
+                }
+                continue;
             }
-            bus.unit.clock.0 += u64::from(bus.cost + op.cost());
-            bus.unit.instructions += 1;
-            match brief {
-                Brief::Next => {}
-                Brief::Taken => {
+            let flow = match (brief, rest) {
+                (Brief::Rest, Ok(flow)) => flow,
+                (Brief::Rest, Err(stall)) => break 'out Exit::Stalled(stall),
+                (Brief::Taken | Brief::Next, _) => Flow::Taken,
+            };
+            bus.retire(op);
+            match flow {
+                Flow::Next => {}
+                Flow::Taken | Flow::Repeat => {
                     let back = *skip && regs.rip <= rip && op.is_jump();
                     if back && scratch.spin.is_due() {
                         break 'out Exit::Back;
                     }
                 }
-                Brief::Rest => {
-                    if let Ok(flow) = rest {
-                        break 'out Exit::Flow(flow, rip);
-                    }
-                }
+                flow => break 'out Exit::Flow(flow, rip),
             }
-            if bus.unit.clock >= bus.pause && !bus.may_go_on() {
+            if bus.is_time() && !bus.may_go_on() {
                 break 'out Exit::Look;
             }
-            if brief != Brief::Next || op.place & place::SMOOTH == 0 {
+            if flow != Flow::Next || op.place & place::SMOOTH == 0 {
                 break;
             }
         }
@@ -346,7 +348,7 @@ impl Core {
 
     /// Executes one instruction that `straight` left: one whose code has to be brought first, one
     /// that devices watch, or one that [`Core::goes_alone`].
-    fn single(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
+    fn single(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) {
         let rip = self.regs.rip;
         let op = match fetch(self, scratch, parts) {
             Ok(op) => op,
@@ -378,7 +380,7 @@ impl Core {
             Flow::Next | Flow::Repeat => {}
             Flow::Taken => {
                 if parts.skip && self.regs.rip <= rip && op.is_jump() && scratch.spin.is_due() {
-                    self.look_for_loop(scratch, parts);
+                    self.look_for_loop(scratch, parts, until);
                 }
             }
             flow => self.follow(flow, rip, parts),
@@ -399,7 +401,7 @@ impl Core {
             }
         });
         let known = op.only_polls() && operand != Some(None);
-        scratch.spin.survey(code, operand.flatten(), known);
+        scratch.spin.survey((self.regs.rip, *op), code, operand.flatten(), known);
     }
 
     /// An instruction that lies at `code` has completed: follows values that depend on the clock.
@@ -473,17 +475,7 @@ impl Core {
         }
     }
 
-    fn look_for_loop(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
-        let Page { va: page_va, handle: page, .. } = scratch.page;
-        let code = &*parts.code;
-        let head = self.regs.rip;
-        let counter = || {
-            let op = (head & !0xfff == page_va & !0xfff)
-                .then(|| code.lookup(page, head as usize & 0xfff))
-                .flatten()?;
-            let jump = code.lookup(page, (head & 0xfff) as usize + op.length() as usize)?;
-            if jump.is_jnz() { op.decremented() } else { None }
-        };
+    fn look_for_loop(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) {
         // An interrupt that is pending but masked stays masked as long as the loop repeats: had it
         // opened in between, it would have been taken.
         if parts.log.wants_retire() || (self.unit.attention && self.interrupt_ready()) {
@@ -491,11 +483,44 @@ impl Core {
         }
         // A tracked run sees every poll; a counted loop polls nothing.
         let polls = parts.log.tracker.is_some();
-        let memory = (&*parts.ram, code.edition());
-        let park = scratch.spin.visit(&self.regs, &self.unit, memory, counter);
+        let edition = parts.code.edition();
+        if !polls && self.retry_loop(scratch, parts, edition, until) {
+            return;
+        }
+        let Page { va: page_va, handle: page, .. } = scratch.page;
+        let (code, head) = (&*parts.code, self.regs.rip);
+        let counter = || {
+            let op = (head & !0xfff == page_va & !0xfff)
+                .then(|| code.lookup(page, head as usize & 0xfff))
+                .flatten()?;
+            let jump = code.lookup(page, (head & 0xfff) as usize + op.length() as usize)?;
+            if jump.is_jnz() { op.decremented() } else { None }
+        };
+        let park = scratch.spin.visit(&self.regs, &self.unit, edition, counter);
         if let Some(park) = park.filter(|park| !polls || park.counted.is_some()) {
             self.unit.run = Run::Parked(park);
         }
+    }
+
+    /// Parks the loop at RIP if it is the one that was parked last and repeats.
+    fn retry_loop(
+        &mut self,
+        scratch: &Scratch,
+        parts: &mut Parts<'_>,
+        edition: u64,
+        until: Cycle,
+    ) -> bool {
+        let limit = until.min(parts.queue.horizon());
+        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
+        let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
+        let Some(again) = scratch.spin.retry(&self.regs, &mut bus, edition, limit) else {
+            return false;
+        };
+        self.regs = again.regs;
+        self.unit.clock = again.park.since;
+        self.unit.instructions += again.executed;
+        self.unit.run = Run::Parked(again.park);
+        true
     }
 
     fn halt(&mut self, parts: &mut Parts<'_>, mwait: bool) {
@@ -679,6 +704,19 @@ pub fn settle(core: &mut Core, parts: &mut Parts<'_>, until: Cycle) {
 }
 
 impl CoreBus<'_> {
+    /// HOT: `op` has completed.
+    #[inline(always)]
+    fn retire(&mut self, op: &Op) {
+        self.unit.clock.0 += u64::from(self.cost + op.cost());
+        self.unit.instructions += 1;
+    }
+
+    /// HOT: the instruction loop has to ask [`CoreBus::may_go_on`].
+    #[inline(always)]
+    fn is_time(&self) -> bool {
+        self.unit.clock >= self.pause
+    }
+
     /// True while nothing is buffered.
     pub(crate) fn drained(&mut self) -> bool {
         self.drain().is_ok()

@@ -3,7 +3,7 @@
 use super::alu::Out;
 use super::{Access, Bus, Exception, Size, Stall};
 use crate::core::regs::{Registers, flags, gpr};
-use crate::op::{Form, Op, flag, reg};
+use crate::op::{Address, Form, Op, flag, reg};
 
 /// Bits in an operand.
 #[inline(always)]
@@ -131,10 +131,15 @@ impl Op {
         }
     }
 
-    /// Linear address of the memory operand.
+    /// Linear address of the memory operand. HOT.
     #[inline(always)]
     pub(crate) fn address(&self, regs: &Registers) -> u64 {
-        self.offset(regs).wrapping_add(self.segment_base(regs))
+        let disp = i64::from(self.disp) as u64;
+        match self.address {
+            Address::Based => regs.gpr[usize::from(self.base & 15)].wrapping_add(disp),
+            Address::Relative => self.next_rip(regs).wrapping_add(disp),
+            Address::General => self.offset(regs).wrapping_add(self.segment_base(regs)),
+        }
     }
 
     /// What a fault of the memory operand really is, by its segment.

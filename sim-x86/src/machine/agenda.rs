@@ -63,7 +63,9 @@ impl Agenda {
     /// Sets the cycle of one core.
     #[inline]
     pub(super) fn set(&mut self, core: usize, at: Cycle) {
-        self.at[core] = at;
+        if std::mem::replace(&mut self.at[core], at) == at {
+            return;
+        }
         if at < self.base {
             return self.rebuild();
         }

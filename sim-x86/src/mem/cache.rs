@@ -379,6 +379,12 @@ impl PrivateCaches {
         }
     }
 
+    /// True if `line` is not in L1D and may not be written: [`PrivateCaches::write`] changes nothing.
+    #[must_use]
+    pub fn is_away(&self, line: LineAddr) -> bool {
+        self.l1d.find(line).is_none() && !self.l2.state(line).writable()
+    }
+
     fn insert_l1d(&mut self, line: LineAddr, state: LineState) {
         if let Some((victim, LineState::Modified)) = self.l1d.insert(line, state) {
             self.l2.set_state(victim, LineState::Modified);

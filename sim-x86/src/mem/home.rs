@@ -259,7 +259,7 @@ impl Home {
             Requester::Dma(_) => self.plan_dma(line),
         };
         let leg = u64::from(self.leg);
-        let Plan { latency, probes, owner_distance, grant, entry, die } = plan;
+        let Plan { latency, probes, owner_distance, grant, entry, die, elsewhere } = plan;
         // The line is active from here on, so that it can't be chosen as its own set's victim.
         let transaction = Transaction {
             requester: Some(from),
@@ -280,7 +280,9 @@ impl Home {
             out.extend(ask_again.map(|from| Send::Retry { at: now + leg, from, line }));
             return;
         }
-        self.settle_directory(line, from);
+        if elsewhere {
+            self.settle_directory(line, from);
+        }
         if probes.is_empty() {
             out.push(Send::Fill { at: fill_at, to: from, line });
         }
@@ -295,8 +297,7 @@ impl Home {
         entry: L3Entry,
         out: &mut Vec<Send>,
     ) -> Result<(), crate::mem::l3::AllBusy> {
-        if self.dies[die].get(entry.line).is_some() {
-            self.dies[die].update(entry.line, |old| *old = entry);
+        if self.dies[die].update(entry.line, |old| *old = entry) {
             return Ok(());
         }
         let active = &self.active;
@@ -324,6 +325,8 @@ impl Home {
         let local = self.local(core);
         let mut plan = Plan::new(die);
         if let Some(mut entry) = self.dies[die].get(line) {
+            // Only this die has it, unless it is Shared.
+            plan.elsewhere = entry.state == DieState::Shared;
             plan.latency = row.shared[0];
             match entry.owner() {
                 Some(owner) if owner != local => {
@@ -356,6 +359,7 @@ impl Home {
                 entry.sharers = 1 << local;
             }
             None => {
+                plan.elsewhere = false;
                 plan.latency = row.memory[self.memory_distance(line, die)];
                 entry.state = DieState::Exclusive;
                 entry.sharers = 1 << local;
@@ -375,16 +379,16 @@ impl Home {
         let local = self.local(core);
         let mut plan = Plan::new(die);
         plan.grant = LineState::Modified;
-        plan.latency = match self.dies[die].get(line) {
-            Some(_) => self.memory.load.shared[0],
-            // Another die supplies it: below.
-            None if self.nearest_other(line, die).is_some() => 0,
-            None => row.memory[self.memory_distance(line, die)],
-        };
+        let (mut here, mut there) = (None, false);
         for (other, l3) in self.dies.iter().enumerate() {
             let Some(entry) = l3.get(line) else { continue };
             let distance = self.topology.distance(die, other);
             let own = if other == die { 1 << local } else { 0 };
+            if other == die {
+                here = Some(entry);
+            } else {
+                there = true;
+            }
             let copies = entry.sharers & !own;
             plan.probes.extend(self.cores_of(other, copies));
             if entry.owner().is_some_and(|owner| own & (1 << owner) == 0) {
@@ -396,10 +400,18 @@ impl Home {
                 plan.latency = plan.latency.max(state_row(row, entry.state)[distance]);
             }
         }
+        let least = match here {
+            Some(_) => self.memory.load.shared[0],
+            // Another die supplies it.
+            None if there => 0,
+            None => row.memory[self.memory_distance(line, die)],
+        };
+        plan.latency = plan.latency.max(least);
+        plan.elsewhere = there;
         if want == Want::OwnLocked {
             plan.latency += self.memory.atomic_extra;
         }
-        let mut entry = self.dies[die].get(line).unwrap_or(L3Entry::new(line, DieState::Exclusive));
+        let mut entry = here.unwrap_or(L3Entry::new(line, DieState::Exclusive));
         if entry.state == DieState::Shared {
             entry.state = DieState::Exclusive;
         }
@@ -522,6 +534,8 @@ struct Plan {
     grant: LineState,
     entry: Option<L3Entry>,
     die: usize,
+    /// Another die than `die` may have the line.
+    elsewhere: bool,
 }
 
 impl Plan {
@@ -533,6 +547,7 @@ impl Plan {
             grant: LineState::Shared,
             entry: None,
             die,
+            elsewhere: true,
         }
     }
 }

@@ -113,18 +113,26 @@ impl L3 {
         self.position(line).map(|way| self.at(self.first(line) + way))
     }
 
-    /// Changes a present entry and makes it the most recent of its set.
-    pub fn update(&mut self, line: LineAddr, change: impl FnOnce(&mut L3Entry)) {
-        let Some(way) = self.position(line) else { return };
+    /// Changes the entry of `line` and makes it the most recent of its set; false if there is none.
+    pub fn update(&mut self, line: LineAddr, change: impl FnOnce(&mut L3Entry)) -> bool {
+        let Some(way) = self.position(line) else { return false };
         let first = self.first(line);
         let mut entry = self.at(first + way);
         change(&mut entry);
         self.shift_down(first, way);
         self.put(first, entry);
+        true
     }
 
     /// Moves ways `0..way` one place towards the least recent end.
     fn shift_down(&mut self, first: usize, way: usize) {
+        let at = first % CHUNK;
+        if at + way < CHUNK {
+            if way > 0 {
+                self.entries.chunk_mut(first / CHUNK).copy_within(at..at + way, at + 1);
+            }
+            return;
+        }
         for w in (0..way).rev() {
             let entry = self.at(first + w);
             self.put(first + w + 1, entry);

@@ -60,24 +60,31 @@ impl Ram {
         word.copy_from_slice(&new.to_le_bytes());
     }
 
-    /// Writes the low `len` ≤ 8 bytes of `value`, where something else lies; gives what lay there.
-    /// HOT: a store becomes visible.
+    /// Writes the low `len` ≤ 8 bytes of `value`, unless they lie there; gives the bits that it
+    /// changes. HOT: a store becomes visible.
     #[inline(always)]
     pub fn replace(&mut self, addr: PhysAddr, len: u64, value: u64) -> u64 {
         let (page, at) = split(addr);
         if let Some(word) = self.pages.own_chunk(page).and_then(|own| own.get_mut(at..at + 8)) {
             let before = word_of(word);
-            let after = before & !mask(len) | value & mask(len);
-            if before != after {
-                word.copy_from_slice(&after.to_le_bytes());
+            let change = (before ^ value) & mask(len);
+            if change != 0 {
+                word.copy_from_slice(&(before ^ change).to_le_bytes());
             }
-            return before & mask(len);
+            return change;
         }
-        let before = self.read(addr, len);
-        if before != value & mask(len) {
+        self.replace_shared(addr, len, value)
+    }
+
+    /// On a page that is shared with clones, or at its end.
+    #[cold]
+    #[inline(never)]
+    fn replace_shared(&mut self, addr: PhysAddr, len: u64, value: u64) -> u64 {
+        let change = self.read(addr, len) ^ value & mask(len);
+        if change != 0 {
             self.write(addr, len, value);
         }
-        before
+        change
     }
 
     /// Reads any number of bytes; bytes outside RAM read as 0xff.

@@ -1,7 +1,7 @@
 //! From an iced instruction to an [`Op`].
 
 use super::kind::{Kind, kind_of};
-use super::{Decoded, Form, MAX_INSTRUCTION_BYTES, Op, cost, flag, reg};
+use super::{Address, Decoded, Form, MAX_INSTRUCTION_BYTES, Op, cost, flag, reg};
 use crate::exec::Size;
 use crate::exec::fast::Fast;
 use crate::exec::operand::mask;
@@ -46,6 +46,7 @@ pub(super) fn decode(bytes: &[u8], rip: u64, costs: &InstructionCosts) -> Decode
     }
     (op.cost, op.extra) = cost::cost(&op, costs);
     op.fast = Fast::of(op.kind, op.form, op.size);
+    op.address = address(&op);
     Decoded::Op(op)
 }
 
@@ -67,6 +68,7 @@ fn plain(kind: Kind, instruction: &Instruction) -> Op {
         cost: 0,
         extra: 0,
         disp: 0,
+        address: Address::General,
         place: 0,
         imm: 0,
     }
@@ -217,6 +219,17 @@ fn memory(op: &mut Op, instruction: &Instruction) {
             (_, Register::RSP | Register::ESP | Register::RBP | Register::EBP) => flag::STACK,
             _ => 0,
         };
+    }
+}
+
+fn address(op: &Op) -> Address {
+    match op.base {
+        _ if op.index != reg::NONE || op.has(flag::ADDR32 | flag::FS | flag::GS) => {
+            Address::General
+        }
+        reg::RIP => Address::Relative,
+        base if base < 16 => Address::Based,
+        _ => Address::General,
     }
 }
 
