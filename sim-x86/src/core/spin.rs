@@ -137,21 +137,21 @@ impl Survey {
         (same && hits()).then_some(&self.ops)
     }
 
-    /// One iteration of `ops` from `regs` on: the registers after it and its cycles, if it takes
-    /// the surveyed path, reads the surveyed lines only, and leaves everything else as it is.
+    /// One iteration of `ops` from `regs` on: its cycles, if it takes the surveyed path, reads the
+    /// surveyed lines only, and changes nothing but `regs`.
     fn iterate(
         &self,
         ops: &[(u64, Op)],
-        regs: &Registers,
+        regs: &mut Registers,
         bus: &mut CoreBus<'_>,
-    ) -> Option<(Registers, u64)> {
-        let mut after = *regs;
+    ) -> Option<u64> {
+        let head = regs.rip;
         let mut period = 0;
         for &(rip, ref op) in ops {
-            if after.rip != rip {
+            if regs.rip != rip {
                 return None;
             }
-            if let Some(addr) = op.loads_from(&after) {
+            if let Some(addr) = op.loads_from(regs) {
                 // Probes for other lines do not wake the core.
                 let line = bus.recent_line(addr, op.size)?;
                 if !self.data.contains(&line) {
@@ -159,13 +159,13 @@ impl Survey {
                 }
             }
             bus.cost = 0;
-            let flow = execute(&mut after, bus, op).ok()?;
+            let flow = execute(regs, bus, op).ok()?;
             if !matches!(flow, Flow::Next | Flow::Taken) {
                 return None;
             }
             period += u64::from(bus.cost + op.cost());
         }
-        (after.rip == regs.rip && period > 0).then_some((after, period))
+        (regs.rip == head && period > 0).then_some(period)
     }
 }
 
@@ -294,14 +294,15 @@ impl SpinProbe {
     ) -> Option<Retried> {
         let unit = &*bus.unit;
         let fresh = unit.stores.is_empty() && unit.paid == NO_LINE;
-        if regs.rip == self.head || !fresh || unit.locked_until > unit.clock {
+        if !fresh || unit.locked_until > unit.clock {
             return None;
         }
         let ops = self.survey.loop_at(regs.rip, unit, edition)?;
         let instructions = ops.len() as u64;
         let (mut regs, mut since) = (*regs, unit.clock);
         for executed in [0, instructions] {
-            let (after, period) = self.survey.iterate(ops, &regs, bus)?;
+            let mut after = regs;
+            let period = self.survey.iterate(ops, &mut after, bus)?;
             if after == regs {
                 let park = Park { since, period, instructions, stores: false, counted: None };
                 return Some(Retried { regs, executed, park });

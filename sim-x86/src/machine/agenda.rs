@@ -19,9 +19,11 @@ pub(super) struct Agenda {
     at: Vec<Cycle>,
     /// Keys count from here.
     base: Cycle,
-    /// Heap-shaped: `least[1]` is the least of all, the children of node n are 2n and 2n + 1. The
-    /// second half are the cores, padded to a power of two.
-    least: Vec<Key>,
+    /// Heap-shaped: the children of node n are 2n and 2n + 1, and `pairs[n]` are the least keys of
+    /// each; the children of the second half are the cores, padded to a power of two.
+    pairs: Vec<[Key; 2]>,
+    /// The least key of all.
+    least: Key,
 }
 
 impl Agenda {
@@ -39,25 +41,31 @@ impl Agenda {
         let earliest = self.at.iter().copied().min().unwrap_or_default();
         self.base = Cycle(earliest.0.saturating_sub(FAR / 2));
         let leaves = self.at.len().next_power_of_two().max(2);
-        self.least.clear();
-        self.least.resize(2 * leaves, Key::MAX);
+        self.pairs.clear();
+        self.pairs.resize(leaves, [Key::MAX; 2]);
+        self.least = Key::MAX;
         for core in 0..self.at.len() {
-            self.least[leaves + core] = self.key(core);
+            self.climb(core);
         }
-        for node in (1..leaves).rev() {
-            self.least[node] = self.play(node);
+    }
+
+    /// Carries the key of `core` up the tree.
+    #[inline]
+    fn climb(&mut self, core: usize) {
+        let mut key = self.key(core);
+        let mut node = self.pairs.len() + core;
+        while node > 1 {
+            let pair = &mut self.pairs[node / 2];
+            pair[node % 2] = key;
+            key = pair[0].min(pair[1]);
+            node /= 2;
         }
+        self.least = key;
     }
 
     #[inline]
     fn key(&self, core: usize) -> Key {
         self.at[core].since(self.base).min(FAR) << CORE_BITS | core as Key
-    }
-
-    /// The less of the children of `node`.
-    #[inline]
-    fn play(&self, node: usize) -> Key {
-        self.least[2 * node].min(self.least[2 * node + 1])
     }
 
     /// Sets the cycle of one core.
@@ -69,13 +77,8 @@ impl Agenda {
         if at < self.base {
             return self.rebuild();
         }
-        let mut node = self.least.len() / 2 + core;
-        self.least[node] = self.key(core);
-        while node > 1 {
-            node /= 2;
-            self.least[node] = self.play(node);
-        }
-        if self.least[1] >> CORE_BITS == FAR && self.at.iter().any(|&at| at < Cycle::NEVER) {
+        self.climb(core);
+        if self.least >> CORE_BITS == FAR && self.at.iter().any(|&at| at < Cycle::NEVER) {
             self.rebuild();
         }
     }
@@ -84,7 +87,7 @@ impl Agenda {
     #[inline]
     #[must_use]
     pub(super) fn first(&self) -> (usize, Cycle) {
-        let core = self.least[1] as usize % (1 << CORE_BITS);
+        let core = self.least as usize % (1 << CORE_BITS);
         (core, self.at[core])
     }
 
@@ -93,10 +96,10 @@ impl Agenda {
     #[inline]
     #[must_use]
     pub(super) fn second(&self) -> Cycle {
-        let mut node = self.least.len() / 2 + self.first().0;
+        let mut node = self.pairs.len() + self.first().0;
         let mut second = Key::MAX;
         while node > 1 {
-            second = second.min(self.least[node ^ 1]);
+            second = second.min(self.pairs[node / 2][node % 2 ^ 1]);
             node /= 2;
         }
         self.base + (second >> CORE_BITS)

@@ -15,7 +15,7 @@ use crate::mem::l3::{DieState, L3, L3Entry};
 use crate::spec::{MachineSpec, MemorySpec, StateLatency, Topology};
 use serde::{Deserialize, Serialize};
 use sim_core::Cycle;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Who asked for a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,11 +77,43 @@ struct Transaction {
     waiting: VecDeque<Requester>,
 }
 
+/// The transactions in flight by line, ascending: few at a time, so that a sorted list beats a tree.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct InFlight(Vec<(LineAddr, Transaction)>);
+
+impl InFlight {
+    fn position(&self, line: LineAddr) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&line, |&(line, _)| line)
+    }
+
+    fn contains(&self, line: LineAddr) -> bool {
+        self.position(line).is_ok()
+    }
+
+    fn get(&self, line: LineAddr) -> Option<&Transaction> {
+        self.position(line).ok().map(|at| &self.0[at].1)
+    }
+
+    fn get_mut(&mut self, line: LineAddr) -> Option<&mut Transaction> {
+        self.position(line).ok().map(|at| &mut self.0[at].1)
+    }
+
+    /// Adds the transaction on a line that has none.
+    fn insert(&mut self, line: LineAddr, transaction: Transaction) {
+        let at = self.position(line).unwrap_or_else(|at| at);
+        self.0.insert(at, (line, transaction));
+    }
+
+    fn remove(&mut self, line: LineAddr) -> Option<Transaction> {
+        self.position(line).ok().map(|at| self.0.remove(at).1)
+    }
+}
+
 /// The directory and the transactions in flight.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Home {
     dies: Vec<L3>,
-    active: BTreeMap<LineAddr, Transaction>,
+    active: InFlight,
     memory: MemorySpec,
     topology: Topology,
     /// Cycles from a core to the home agent, and from there to a probed core.
@@ -133,7 +165,7 @@ impl Home {
         let dies = spec.cores.div_ceil(spec.topology.cores_per_die) as usize;
         Home {
             dies: vec![L3::new(&spec.memory); dies],
-            active: BTreeMap::new(),
+            active: InFlight::default(),
             memory: spec.memory,
             topology: spec.topology.clone(),
             leg: u32::try_from(leg(&spec.memory)).expect("half of a u32"),
@@ -143,7 +175,7 @@ impl Home {
 
     /// A request reaches the home agent.
     pub fn request(&mut self, now: Cycle, line: LineAddr, from: Requester, out: &mut Vec<Send>) {
-        match self.active.get_mut(&line) {
+        match self.active.get_mut(line) {
             Some(busy) => busy.waiting.push_back(from),
             None => self.start(now, line, from, VecDeque::new(), out),
         }
@@ -152,7 +184,7 @@ impl Home {
     /// What the probe of the transaction on `line` has to leave in the probed cache.
     #[must_use]
     pub fn probe_keeps(&self, line: LineAddr) -> LineState {
-        match self.active.get(&line).and_then(|transaction| transaction.requester) {
+        match self.active.get(line).and_then(|transaction| transaction.requester) {
             Some(Requester::Core(_, want)) if !want.owns() => LineState::Shared,
             _ => LineState::Invalid,
         }
@@ -161,7 +193,7 @@ impl Home {
     /// A core answered the probe for `line` at `now`.
     pub fn probed(&mut self, now: Cycle, line: LineAddr, found: Probed, out: &mut Vec<Send>) {
         let due = self.due(line, found);
-        let Some(transaction) = self.active.get_mut(&line) else { return };
+        let Some(transaction) = self.active.get_mut(line) else { return };
         transaction.probes -= 1;
         // A line held back by a locked operation still has to travel.
         transaction.fill_at = due.max(now + 1);
@@ -181,7 +213,7 @@ impl Home {
     /// time.
     #[must_use]
     pub fn due(&self, line: LineAddr, found: Probed) -> Cycle {
-        let Some(transaction) = self.active.get(&line) else { return Cycle(0) };
+        let Some(transaction) = self.active.get(line) else { return Cycle(0) };
         let fill_at = transaction.fill_at;
         match (transaction.owner_distance, transaction.requester) {
             (Some(distance), Some(requester)) => {
@@ -214,7 +246,7 @@ impl Home {
     pub fn write_back(&mut self, core: CoreId, line: LineAddr) {
         let die = self.topology.die(core);
         let local = self.local(core);
-        let busy = self.active.contains_key(&line);
+        let busy = self.active.contains(line);
         // A transaction in flight has probed the core already and found nothing.
         if !busy && self.dies[die].get(line).is_some_and(|entry| entry.owner() == Some(local)) {
             self.dies[die].update(line, |entry| {
@@ -229,7 +261,7 @@ impl Home {
     /// delivered to a core.
     #[must_use]
     pub fn granted(&self, line: LineAddr) -> (LineState, Want) {
-        match self.active.get(&line) {
+        match self.active.get(line) {
             Some(Transaction { requester: Some(Requester::Core(_, want)), grant, .. }) => {
                 (*grant, *want)
             }
@@ -239,7 +271,7 @@ impl Home {
 
     /// The transaction on `line` is complete: the next request in line starts.
     pub fn finish(&mut self, now: Cycle, line: LineAddr, out: &mut Vec<Send>) {
-        let Some(mut done) = self.active.remove(&line) else { return };
+        let Some(mut done) = self.active.remove(line) else { return };
         if let Some(next) = done.waiting.pop_front() {
             self.start(now, line, next, done.waiting, out);
         }
@@ -275,7 +307,7 @@ impl Home {
         if let Some(entry) = entry
             && self.allocate(now, die, entry, out).is_err()
         {
-            let transaction = self.active.remove(&line).expect("just inserted");
+            let transaction = self.active.remove(line).expect("just inserted");
             let ask_again = std::iter::once(from).chain(transaction.waiting);
             out.extend(ask_again.map(|from| Send::Retry { at: now + leg, from, line }));
             return;
@@ -301,7 +333,7 @@ impl Home {
             return Ok(());
         }
         let active = &self.active;
-        let victim = self.dies[die].insert(entry, |line| active.contains_key(&line))?;
+        let victim = self.dies[die].insert(entry, |line| active.contains(line))?;
         let Some(victim) = victim.filter(|victim| victim.sharers != 0) else { return Ok(()) };
         let cores = self.cores_of(die, victim.sharers);
         let at = now + u64::from(self.leg);
@@ -484,19 +516,19 @@ impl Home {
     /// True while `line` is being evicted from an L3.
     #[must_use]
     pub fn evicts(&self, line: LineAddr) -> bool {
-        self.active.get(&line).is_some_and(|transaction| transaction.requester.is_none())
+        self.active.get(line).is_some_and(|transaction| transaction.requester.is_none())
     }
 
     /// True while a transaction on `line` is in flight.
     #[must_use]
     pub fn in_flight(&self, line: LineAddr) -> bool {
-        self.active.contains_key(&line)
+        self.active.contains(line)
     }
 
     /// The transactions in flight, in order of their lines.
     pub fn pending(&self) -> impl Iterator<Item = Pending<'_>> {
-        self.active.iter().map(|(&line, transaction)| Pending {
-            line,
+        self.active.0.iter().map(|(line, transaction)| Pending {
+            line: *line,
             requester: transaction.requester,
             probes: transaction.probes,
             grant: transaction.grant,
