@@ -239,7 +239,8 @@ impl DebugInfo {
     /// nor are arrays of plain numbers.
     #[must_use]
     pub fn find_all(&self, names: &[&str], limits: &ArrayLimits) -> Vec<Found> {
-        let mut search = Search { info: self, names, limits, found: Vec::new() };
+        let holds = vec![None; self.types.len()];
+        let mut search = Search { info: self, names, limits, holds, found: Vec::new() };
         for variable in &self.variables {
             let limit = limits.by_variable.get(&variable.name).copied();
             search.walk(variable.ty, &variable.name, variable.addr, limit, 0);
@@ -258,12 +259,40 @@ struct Search<'a> {
     info: &'a DebugInfo,
     names: &'a [&'a str],
     limits: &'a ArrayLimits,
+    /// By type: whether anything that is searched for lies in it, once that is known.
+    holds: Vec<Option<bool>>,
     found: Vec<Found>,
 }
 
 impl Search<'_> {
-    fn walk(&mut self, ty: TypeId, path: &str, addr: u64, limit: Option<u64>, depth: u32) {
+    /// True unless nothing can be found in a variable of type `ty`.
+    fn holds(&mut self, ty: TypeId, depth: u32) -> bool {
+        let info = self.info;
+        if let Some(known) = self.holds[ty.0 as usize] {
+            return known;
+        }
         if depth > MAX_DEPTH {
+            return true;
+        }
+        let holds = match &info.types[ty.0 as usize] {
+            Type::Scalar { name, .. } => self.is_wanted(name),
+            Type::Alias { name, target } => self.is_wanted(name) || self.holds(*target, depth + 1),
+            Type::Struct { name, members, .. } => {
+                let mut inner = members.iter();
+                self.is_wanted(name) || inner.any(|member| self.holds(member.ty, depth + 1))
+            }
+            Type::Array { element, .. } => self.holds(*element, depth + 1),
+        };
+        self.holds[ty.0 as usize] = Some(holds);
+        holds
+    }
+
+    fn is_wanted(&self, name: &str) -> bool {
+        !name.is_empty() && self.names.contains(&name)
+    }
+
+    fn walk(&mut self, ty: TypeId, path: &str, addr: u64, limit: Option<u64>, depth: u32) {
+        if depth > MAX_DEPTH || !self.holds(ty, depth) {
             return;
         }
         let info = self.info;
@@ -273,7 +302,7 @@ impl Search<'_> {
         else {
             return self.walk_array(ty, path, addr, limit, depth);
         };
-        if !name.is_empty() && self.names.contains(&name.as_str()) {
+        if self.is_wanted(name) {
             self.found.push(Found { name: path.to_owned(), addr, size: info.size_of(ty) });
             return;
         }
@@ -281,6 +310,9 @@ impl Search<'_> {
             Type::Alias { target, .. } => self.walk(*target, path, addr, limit, depth + 1),
             Type::Struct { members, .. } => {
                 for member in members {
+                    if !self.holds(member.ty, depth + 1) {
+                        continue;
+                    }
                     let inner = match member.name.as_str() {
                         "" => path.to_owned(),
                         name => format!("{path}.{name}"),
