@@ -163,9 +163,16 @@ impl Machine {
                     return stop;
                 }
             } else {
-                // Nobody else can reach the first core before the second plus a leg.
-                let until = (self.derived.agenda.second() + ahead).min(next).min(until);
-                self.window(core, until, skip);
+                let second = self.derived.agenda.second();
+                let limit = (earliest + ahead).min(next).min(until);
+                if second < limit {
+                    self.sweep(limit, skip);
+                } else {
+                    // Nobody else can reach the first core before the second plus a leg.
+                    let until = (second + ahead).min(next).min(until);
+                    let at = self.window(core, until, skip);
+                    self.derived.agenda.set(core, at);
+                }
             }
         }
     }
@@ -177,8 +184,16 @@ impl Machine {
         self.state.cores.iter().map(of_core).fold(self.state.now, Cycle::max)
     }
 
-    /// Lets one core run up to `until`, or to the first event that it posts on the way.
-    fn window(&mut self, index: usize, until: Cycle, skip: bool) {
+    /// Several cores act before `limit`, before which no one reaches another: each runs up to it.
+    fn sweep(&mut self, limit: Cycle, skip: bool) {
+        let mut agenda = std::mem::take(&mut self.derived.agenda);
+        agenda.sweep(limit, |core| self.window(core, limit, skip));
+        self.derived.agenda = agenda;
+    }
+
+    /// Lets one core run up to `until`, or to the first event that it posts on the way. When it acts
+    /// next.
+    fn window(&mut self, index: usize, until: Cycle, skip: bool) -> Cycle {
         let (cores, scratch, mut parts) = self.split(skip);
         let (core, scratch) = (&mut cores[index], &mut scratch[index]);
         if let Run::Parked(park) = core.unit.run
@@ -191,8 +206,7 @@ impl Machine {
         step::run(core, scratch, &mut parts, until);
         let until = until.min(parts.queue.horizon());
         step::settle(core, &mut parts, until);
-        let at = acts_at(core);
-        self.derived.agenda.set(index, at);
+        acts_at(core)
     }
 
     fn settle_stores(&mut self, until: Cycle) {

@@ -93,74 +93,135 @@ fn change(set: &mut [Way], at: usize, line: LineAddr, state: LineState) {
     }
 }
 
-/// A small set-associative cache in one flat array.
+/// A small set-associative cache.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Level1Image", into = "Level1Image")]
 struct Level1 {
     mask: u64,
-    ways: usize,
-    entries: Vec<Way>,
+    /// The most recent way of each set, side by side: looked at by every access, eight to a line of
+    /// the host.
+    recent: Vec<Way>,
+    /// The other ways, set by set.
+    older: Vec<Way>,
+    /// Ways of a set but the most recent.
+    others: usize,
 }
 
 impl Level1 {
     fn new(sets: u32, ways: u32) -> Self {
         assert!(sets.is_power_of_two(), "L1 sets were validated to be a power of two");
-        Level1 {
-            mask: u64::from(sets) - 1,
-            ways: ways as usize,
-            entries: vec![0; (sets * ways) as usize],
-        }
+        let (sets, others) = (sets as usize, ways as usize - 1);
+        let (recent, older) = (vec![0; sets], vec![0; sets * others]);
+        Level1 { mask: sets as u64 - 1, recent, older, others }
     }
 
-    #[inline]
-    fn set(&mut self, line: LineAddr) -> &mut [Way] {
-        let first = (line.0 & self.mask) as usize * self.ways;
-        &mut self.entries[first..first + self.ways]
+    #[inline(always)]
+    fn index(&self, line: LineAddr) -> usize {
+        (line.0 & self.mask) as usize
+    }
+
+    /// The most recent way of the set of `line`, and the others.
+    fn set(&mut self, line: LineAddr) -> (&mut Way, &mut [Way]) {
+        let set = self.index(line);
+        let older = &mut self.older[set * self.others..(set + 1) * self.others];
+        (&mut self.recent[set], older)
     }
 
     /// The most recent way of the set of `line`.
     #[inline(always)]
     fn recent(&self, line: LineAddr) -> Way {
-        self.entries[(line.0 & self.mask) as usize * self.ways]
+        self.recent[self.index(line)]
     }
 
     /// State of `line`, which becomes the most recent of its set.
-    #[inline]
     fn touch(&mut self, line: LineAddr) -> LineState {
-        let set = self.set(line);
-        match position(set, line) {
-            Some(at) => {
-                to_front(set, at);
-                LineState::from_bits(set[0])
-            }
-            None => LineState::Invalid,
+        let (recent, older) = self.set(line);
+        if *recent >> 2 != tag(line) {
+            let Some(at) = position(older, line) else { return LineState::Invalid };
+            to_front(older, at);
+            std::mem::swap(recent, &mut older[0]);
         }
+        LineState::from_bits(*recent)
     }
 
-    fn find(&self, line: LineAddr) -> Option<usize> {
-        let first = (line.0 & self.mask) as usize * self.ways;
-        position(&self.entries[first..first + self.ways], line).map(|at| first + at)
+    /// The way that `line` is in.
+    fn find(&self, line: LineAddr) -> Option<Way> {
+        let set = self.index(line);
+        let older = &self.older[set * self.others..(set + 1) * self.others];
+        let mut ways = std::iter::once(&self.recent[set]).chain(older).copied();
+        ways.find(|way| way >> 2 == tag(line))
     }
 
     fn state(&self, line: LineAddr) -> LineState {
-        self.find(line).map_or(LineState::Invalid, |at| LineState::from_bits(self.entries[at]))
+        self.find(line).map_or(LineState::Invalid, LineState::from_bits)
     }
 
     /// Changes the state of a present line in place; removes it for `Invalid`.
     fn set_state(&mut self, line: LineAddr, state: LineState) {
-        if let Some(at) = self.find(line) {
-            let way = at % self.ways;
-            change(self.set(line), way, line, state);
+        let (recent, older) = self.set(line);
+        if *recent >> 2 != tag(line) {
+            if let Some(at) = position(older, line) {
+                change(older, at, line, state);
+            }
+        } else if state != LineState::Invalid {
+            *recent = pack(line, state);
+        } else {
+            *recent = older.first().copied().unwrap_or(0);
+            if !older.is_empty() {
+                remove(older, 0);
+            }
         }
     }
 
     /// Puts `line` first in its set; returns what fell out.
     fn insert(&mut self, line: LineAddr, state: LineState) -> Option<(LineAddr, LineState)> {
-        push(self.set(line), line, state)
+        let (recent, older) = self.set(line);
+        let mut out = std::mem::replace(recent, pack(line, state));
+        if !older.is_empty() {
+            to_front(older, older.len() - 1);
+            out = std::mem::replace(&mut older[0], out);
+        }
+        (out != 0).then(|| (line_of(out), LineState::from_bits(out)))
+    }
+
+    /// All ways, set by set, each set's most recent first.
+    fn ways(&self) -> impl Iterator<Item = Way> + '_ {
+        self.recent.iter().enumerate().flat_map(|(set, &recent)| {
+            let older = &self.older[set * self.others..(set + 1) * self.others];
+            std::iter::once(recent).chain(older.iter().copied())
+        })
     }
 
     fn lines(&self) -> impl Iterator<Item = (LineAddr, LineState)> + '_ {
-        let present = self.entries.iter().filter(|&&way| way != 0);
-        present.map(|&way| (line_of(way), LineState::from_bits(way)))
+        let present = self.ways().filter(|&way| way != 0);
+        present.map(|way| (line_of(way), LineState::from_bits(way)))
+    }
+}
+
+/// A [`Level1`] as it is written down: all ways in one list.
+#[derive(Serialize, Deserialize)]
+struct Level1Image {
+    mask: u64,
+    ways: usize,
+    entries: Vec<Way>,
+}
+
+impl From<Level1> for Level1Image {
+    fn from(cache: Level1) -> Self {
+        let entries = cache.ways().collect();
+        Level1Image { mask: cache.mask, ways: cache.others + 1, entries }
+    }
+}
+
+impl From<Level1Image> for Level1 {
+    fn from(image: Level1Image) -> Self {
+        let ways = image.ways.max(1);
+        let (mut recent, mut older) = (Vec::new(), Vec::new());
+        for set in image.entries.chunks(ways) {
+            recent.push(set[0]);
+            older.extend(&set[1..]);
+        }
+        Level1 { mask: image.mask, recent, older, others: ways - 1 }
     }
 }
 
