@@ -163,6 +163,71 @@ fn a_waiting_loop_sleeps_through_probes_for_other_lines() {
     assert!(all_lost < most, "{all_lost} with probes, {none_lost} without");
 }
 
+/// See [`waits_in_turn`].
+const WRITES: i32 = 20;
+
+/// CPU 0 waits for `words` words one after the other, in one loop; CPU 1 sets each after a delay,
+/// and before that writes some times `away` bytes from it.
+fn waits_in_turn(a: &mut CodeAssembler, words: i32, away: i32) -> Result<(), IcedError> {
+    let (mut wait, mut setter) = (a.create_label(), a.create_label());
+    let (mut again, mut delay, mut last) = (a.create_label(), a.create_label(), a.create_label());
+    a.mov(rbx, guest::DATA)?;
+    a.mov(ecx, words)?;
+    a.test(rdi, rdi)?;
+    a.jnz(setter)?;
+    a.set_label(&mut wait)?;
+    a.pause()?;
+    a.mov(rax, qword_ptr(rbx))?;
+    a.test(rax, rax)?;
+    a.jz(wait)?;
+    a.add(rbx, 64)?;
+    a.dec(rcx)?;
+    a.jnz(wait)?;
+    a.mov(eax, 5)?;
+    a.out(0xf4, al)?;
+    a.hlt()?;
+    a.set_label(&mut setter)?;
+    a.mov(esi, WRITES + 1)?;
+    a.set_label(&mut again)?;
+    a.mov(edx, 1_000)?;
+    a.set_label(&mut delay)?;
+    a.dec(rdx)?;
+    a.jnz(delay)?;
+    a.dec(rsi)?;
+    a.jz(last)?;
+    a.mov(qword_ptr(rbx + away), rsi)?;
+    a.jmp(again)?;
+    a.set_label(&mut last)?;
+    a.mov(qword_ptr(rbx), 1)?;
+    a.add(rbx, 64)?;
+    a.dec(rcx)?;
+    a.jnz(setter)?;
+    a.hlt()
+}
+
+#[test]
+fn a_loop_that_polls_another_word_is_another_loop() {
+    for away in [8, 4096] {
+        let machine = guest::machine(2, |a| waits_in_turn(a, 12, away).expect("it assembles"));
+        let hashes = hashes(&machine);
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:x?}");
+        assert!(matches!(hashes[0].0, Stop::Exit { code: 5, .. }), "{hashes:x?}");
+    }
+}
+
+#[test]
+fn a_loop_that_is_woken_for_nothing_is_parked_again_at_once() {
+    let executed = |away| {
+        let mut machine = guest::machine(2, |a| waits_in_turn(a, 1, away).expect("it assembles"));
+        machine.run(LONG, Speed::default(), &mut ());
+        machine.executed()
+    };
+    // An iteration has four instructions: one is executed when the line has come, and the loop is
+    // known again. To see it repeat, and to survey it, takes three.
+    let woken = executed(8) - executed(4096);
+    assert!(woken <= 6 * WRITES as u64, "{woken} executed");
+}
+
 #[test]
 fn a_machine_that_sleeps_for_good_is_idle_and_one_that_spins_is_not() {
     let sleeping = guest::machine(2, |a| a.hlt().expect("it assembles"));
