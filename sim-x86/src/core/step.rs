@@ -484,7 +484,9 @@ impl Core {
         // A tracked run sees every poll; a counted loop polls nothing.
         let polls = parts.log.tracker.is_some();
         let edition = parts.code.edition();
-        if !polls && self.retry_loop(scratch, parts, edition, until) {
+        // A single step traps after each instruction.
+        let steps = self.regs.rflags & flags::TF != 0;
+        if !polls && !steps && self.retry_loop(scratch, parts, edition, until) {
             return;
         }
         let Page { va: page_va, handle: page, .. } = scratch.page;

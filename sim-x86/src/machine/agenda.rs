@@ -68,7 +68,7 @@ impl Agenda {
         while node > 1 {
             let pair = &mut self.pairs[node / 2];
             pair[node % 2] = key;
-            key = key.min(pair[node % 2 ^ 1]);
+            key = key.min(pair[(node % 2) ^ 1]);
             node /= 2;
         }
         self.least = key;
@@ -131,7 +131,7 @@ impl Agenda {
         let mut node = self.pairs.len() + self.first().0;
         let mut second = Key::MAX;
         while node > 1 {
-            second = second.min(self.pairs[node / 2][node % 2 ^ 1]);
+            second = second.min(self.pairs[node / 2][(node % 2) ^ 1]);
             node /= 2;
         }
         self.base + (second >> CORE_BITS)

@@ -5,6 +5,7 @@ use crate::locks::contention;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use sim_core::Cycle;
+use sim_x86::ids::PhysAddr;
 use sim_x86::{Machine, Speed, Stop};
 
 /// Trace hashes of `machine` run to its end with each speed-up off and with all of them.
@@ -226,6 +227,75 @@ fn a_loop_that_is_woken_for_nothing_is_parked_again_at_once() {
     // known again. To see it repeat, and to survey it, takes three.
     let woken = executed(8) - executed(4096);
     assert!(woken <= 6 * WRITES as u64, "{woken} executed");
+}
+
+/// Where the handler of #DB goes.
+const HANDLER: u64 = guest::CODE + 0x1000;
+/// Traps before the handler ends the loop.
+const TRAPS: i32 = 60;
+
+/// CPU 0 waits for a word that CPU 1 sets, clears it, and waits again with TF set; the handler of
+/// #DB counts in R8 and sets the word in the end.
+fn steps_through(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    let (mut wait, mut done, mut setter, mut delay) =
+        (a.create_label(), a.create_label(), a.create_label(), a.create_label());
+    a.mov(rbx, guest::DATA)?;
+    a.test(rdi, rdi)?;
+    a.jnz(setter)?;
+    a.xor(r8d, r8d)?;
+    // The handler's lines come into the caches.
+    a.int1()?;
+    a.set_label(&mut wait)?;
+    a.pause()?;
+    a.mov(rax, qword_ptr(rbx))?;
+    a.test(rax, rax)?;
+    a.jz(wait)?;
+    a.cmp(r8d, 1)?;
+    a.jne(done)?;
+    a.mov(qword_ptr(rbx), 0)?;
+    a.mfence()?;
+    a.mov(rdx, qword_ptr(rbx))?;
+    a.pushfq()?;
+    a.or(qword_ptr(rsp), 0x100)?;
+    a.popfq()?;
+    a.jmp(wait)?;
+    a.set_label(&mut done)?;
+    a.mov(eax, r8d)?;
+    a.out(0xf4, al)?;
+    a.hlt()?;
+    a.set_label(&mut setter)?;
+    a.mov(ecx, 20_000)?;
+    a.set_label(&mut delay)?;
+    a.dec(rcx)?;
+    a.jnz(delay)?;
+    a.mov(qword_ptr(rbx), 1)?;
+    a.hlt()
+}
+
+fn debug_handler(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    let mut back = a.create_label();
+    a.inc(r8d)?;
+    a.cmp(r8d, TRAPS)?;
+    a.jne(back)?;
+    a.mov(qword_ptr(rbx), 1)?;
+    // The image of RFLAGS, without TF.
+    a.and(qword_ptr(rsp + 16), 0xff)?;
+    a.set_label(&mut back)?;
+    a.iretq()
+}
+
+#[test]
+fn a_loop_that_is_stepped_through_is_not_parked() {
+    let mut machine = guest::machine(2, |a| steps_through(a).expect("it assembles"));
+    let mut a = CodeAssembler::new(64).expect("64-bit code");
+    debug_handler(&mut a).expect("it assembles");
+    let code = a.assemble(HANDLER).expect("it assembles");
+    machine.write_physical(PhysAddr(HANDLER), &code);
+    guest::set_handlers(&mut machine, &[(1, HANDLER)]);
+    let hashes = hashes(&machine);
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:x?}");
+    let code = TRAPS as u8;
+    assert!(matches!(hashes[0].0, Stop::Exit { code: c, .. } if c == code), "{hashes:x?}");
 }
 
 #[test]
