@@ -145,6 +145,26 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_sweep_sets_whoever_acts_before_its_limit(
+            start in prop::collection::vec(0u64..20, 1..40),
+            limit in 0u64..20,
+            scale in prop::sample::select(vec![1, 1 << 46, u64::MAX / 18]),
+        ) {
+            let scaled = |at: u64| Cycle(at.saturating_mul(scale));
+            let mut at: Vec<Cycle> = start.into_iter().map(scaled).collect();
+            let mut agenda = Agenda::new(at.iter().copied());
+            let later = |core: usize| scaled(7 + core as u64 % 5);
+            agenda.sweep(scaled(limit), later);
+            for (core, at) in at.iter_mut().enumerate().filter(|(_, at)| **at < scaled(limit)) {
+                *at = later(core);
+            }
+            let (first, earliest) = agenda.first();
+            prop_assert_eq!(Some(earliest), at.iter().copied().min());
+            prop_assert_eq!(at[first], earliest);
+            prop_assert_eq!(agenda.at, at);
+        }
+
+        #[test]
         fn first_and_second_are_the_two_least(
             start in prop::collection::vec(0u64..20, 1..40),
             changes in prop::collection::vec((0usize..40, 0u64..20), 0..60),
