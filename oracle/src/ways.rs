@@ -9,7 +9,7 @@ use oracle_cases::{Case, End, GS_BASE, Outcome};
 pub struct Ways {
     /// Its processor is AMD's.
     pub amd: bool,
-    /// INT1 ends with RIP before it, as if it were a fault. SDM vol. 3, 6.3.3 has it a trap; a
+    /// INT1 ends with RIP before it, as if it were a fault, where it is a trap: a
     /// hypervisor that intercepts #DB and injects it anew can lose the length of the instruction.
     pub int1_stays: bool,
 }

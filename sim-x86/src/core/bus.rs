@@ -1,10 +1,14 @@
 //! HOT: the machine as one instruction sees it: translation, store buffer, caches, APIC, PMU.
+//!
+//! - `stores`: what becomes of stores
+
+mod stores;
 
 use crate::core::msr;
 use crate::core::regs::Registers;
 use crate::core::translate::{PlainRam, Purpose, Target, is_canonical, translate};
 use crate::core::{DeviceRead, NO_LINE, Note, Run, Unit, Wait};
-use crate::event::{Event, StopCause, Want};
+use crate::event::{Event, Want};
 use crate::exec::{Access, Bus, Exception, Size, Stall};
 use crate::ids::{LINE_BYTES, LineAddr, PhysAddr};
 use crate::machine::DeviceMap;
@@ -12,7 +16,7 @@ use crate::machine::log::TraceLog;
 use crate::mem::cache::Level;
 use crate::mem::home;
 use crate::mem::ram::Ram;
-use crate::mem::store_buffer::{BufferedStore, Forward};
+use crate::mem::store_buffer::Forward;
 use crate::perturb::Site;
 use crate::spec::MachineSpec;
 use crate::trace::Trace;
@@ -78,30 +82,6 @@ impl CoreBus<'_> {
         self.pause = self.pause.min(at);
     }
 
-    /// The clock has come to [`CoreBus::pause`]: stores that are due become visible. True if more
-    /// instructions may be executed.
-    #[inline(never)]
-    pub(super) fn may_go_on(&mut self) -> bool {
-        let clock = self.unit.clock;
-        if clock >= self.horizon {
-            return false;
-        }
-        self.drain_before(clock);
-        let due = self.unit.stores.due();
-        self.pause = self.horizon;
-        if due >= clock || !self.head_is_away() {
-            self.pause = self.horizon.min(due + 1);
-        }
-        clock < self.horizon
-    }
-
-    /// True if the oldest store waits for a line of which L1D has no copy either: until that line
-    /// comes, trying to make the store visible does nothing at all.
-    fn head_is_away(&self) -> bool {
-        let head = self.unit.stores.head();
-        head.is_some_and(|(store, _)| self.unit.caches.is_away(store.addr.line()))
-    }
-
     /// [`CoreBus::plain`] in a ring: nothing if somebody follows the run or asks for its reads, or
     /// if stores are perturbed.
     pub(super) fn plain_ram(user: bool, spec: &MachineSpec, log: &TraceLog) -> PlainRam {
@@ -150,75 +130,6 @@ impl CoreBus<'_> {
         Err(Stall::Wait)
     }
 
-    /// Blocks the instruction until `count` more stores have left the buffer.
-    #[inline(never)]
-    fn wait_stores<T>(&mut self, count: usize) -> Access<T> {
-        self.unit.activity += 1;
-        let owned = |store: &BufferedStore| self.unit.caches.state(store.addr.line()).writable();
-        if self.unit.stores.iter().take(count).all(owned) {
-            // Nothing but time is missing. A probe may still take a line away: then we are here
-            // again.
-            let left = self.unit.stores.left_by(count);
-            if let Some(tracker) = &mut self.log.tracker {
-                tracker.waits_for_stores(self.unit.id, self.unit.clock, left + 1, count);
-            }
-            self.unit.clock = self.unit.clock.max(left + 1);
-        } else {
-            self.unit.run = Run::Waiting(Wait::Stores);
-        }
-        Err(Stall::Wait)
-    }
-
-    #[inline(never)]
-    fn make_room(&mut self, stores: usize) -> Access<()> {
-        self.drain_before(self.unit.clock);
-        match stores.checked_sub(self.unit.stores.room()) {
-            None | Some(0) => Ok(()),
-            Some(missing) => self.wait_stores(missing),
-        }
-    }
-
-    /// Makes every store visible whose commit cycle lies before `until`, oldest first, as long as
-    /// the lines are owned.
-    #[inline(always)]
-    pub fn drain_before(&mut self, until: Cycle) {
-        while self.unit.stores.due() < until {
-            let Some((store, at)) = self.unit.stores.head() else { return };
-            if !self.unit.caches.write(store.addr.line()) {
-                return;
-            }
-            self.track_commit(&store, at, false);
-            self.unit.stores.retire_head(at);
-            self.commit(at, &store);
-        }
-    }
-
-    /// The oldest store's line has just come: it commits now, so that every fill makes progress.
-    pub fn drain_filled(&mut self, now: Cycle, line: LineAddr) {
-        let Some((store, at)) = self.unit.stores.head() else { return };
-        if store.addr.line() != line {
-            return;
-        }
-        if at > now {
-            if let Some(tracker) = &mut self.log.tracker {
-                tracker.too_early(self.unit.id, now, at, line);
-            }
-        } else if self.unit.caches.write(line) {
-            self.track_commit(&store, now, true);
-            self.unit.stores.retire_head(now);
-            self.commit(now, &store);
-        }
-    }
-
-    #[inline]
-    fn track_commit(&mut self, store: &BufferedStore, at: Cycle, forced: bool) {
-        if let Some(tracker) = &mut self.log.tracker {
-            let times = (store.ready, self.unit.stores.last_commit());
-            let line = store.addr.line();
-            tracker.committed(self.unit.id, store.rip, line, at, times, forced);
-        }
-    }
-
     /// This core looks for, or at, its copy of `line`.
     #[inline]
     fn track_access(&mut self, line: LineAddr) {
@@ -234,56 +145,10 @@ impl CoreBus<'_> {
         }
     }
 
-    #[inline(always)]
-    fn commit(&mut self, at: Cycle, store: &BufferedStore) {
-        let change = self.ram.replace(store.addr, u64::from(store.size), store.value);
-        self.unit.activity += u64::from(change != 0);
-        if self.log.watches(store.addr) {
-            let new = mask(store.value, u64::from(store.size));
-            self.watched(at, store.addr, store.size, false, store.rip, new ^ change, new);
-        }
-    }
-
-    /// Reports a write to a watched page.
-    #[cold]
-    #[allow(clippy::too_many_arguments, reason = "the fields of one trace record")]
-    fn watched(
-        &mut self,
-        at: Cycle,
-        addr: PhysAddr,
-        size: u8,
-        locked: bool,
-        rip: u64,
-        old: u64,
-        new: u64,
-    ) {
-        if self.log.code_written(addr) {
-            self.unit.activity += 1;
-            self.look_up_at(Cycle(0));
-        }
-        let core = self.unit.id;
-        if self.log.watches_word(addr, size) {
-            // A loop that writes watched words is not skipped: every write is to be seen.
-            self.unit.activity += 1;
-            self.log.core(at, core, Trace::Write { addr, size, locked, rip, old, new });
-        }
-        if self.log.stops_at(addr, size) {
-            self.unit.activity += 1;
-            self.post(at + self.leg(), Event::Stop { core, cause: StopCause::Written });
-        }
-    }
-
     /// A count that depends on the clock is read or set.
     fn track_count(&mut self) {
         if let Some(tracker) = &mut self.log.tracker {
             tracker.reads_count(self.unit.id);
-        }
-    }
-
-    /// Lines taken away from this core that buffered stores still need are asked for again.
-    pub fn ask_again_for_stores(&mut self, at: Cycle, line: LineAddr) {
-        if self.unit.stores.iter().any(|store| store.addr.line() == line) {
-            self.request(at, line, Want::Own);
         }
     }
 
@@ -362,8 +227,7 @@ impl CoreBus<'_> {
         target.map_err(fault)
     }
 
-    /// HOT: a load. One within a line of plain RAM that is in the most recent way of L1D, and that
-    /// no buffered store may touch, is served here; about 50 host instructions.
+    /// A load, most often one that needs no more than a look.
     #[inline(always)]
     fn load_as(
         &mut self,
@@ -409,22 +273,6 @@ impl CoreBus<'_> {
         Some(self.ram.read(at, BYTES))
     }
 
-    /// HOT: a store to such a word, of a line that is owned; about 40 host instructions.
-    #[inline(always)]
-    fn store_recent<const BYTES: u64>(&mut self, addr: u64, value: u64) -> bool {
-        let Some(at) = self.plain.find(addr) else { return false };
-        let hit = is_within_word(at, BYTES)
-            && self.unit.stores.room() > 0
-            && self.unit.caches.is_recently_owned(at.line());
-        if hit {
-            let ready = self.unit.clock + u64::from(self.spec.memory.store_commit);
-            let store = BufferedStore { addr: at, value, size: BYTES as u8, ready, rip: self.rip };
-            self.unit.stores.push_word(store);
-            self.pause = self.pause.min(self.unit.stores.due() + 1);
-        }
-        hit
-    }
-
     /// Every load.
     #[inline(never)]
     fn load_rarer(
@@ -448,69 +296,6 @@ impl CoreBus<'_> {
                 }
                 let value = self.unit.lapic.read_mmio(offset, self.unit.clock);
                 Ok(mask(u64::from(value), bytes))
-            }
-        }
-    }
-
-    fn buffer(&mut self, addr: PhysAddr, size: u64, value: u64) {
-        let mut ready = self.unit.clock + u64::from(self.spec.memory.store_commit);
-        let perturb = &self.spec.perturb;
-        if perturb.store_drain != 0 {
-            let which = self.unit.clock.0 ^ addr.0 << 20;
-            ready += perturb.of_store(self.unit.id, which);
-        }
-        let store = BufferedStore { addr, value, size: size as u8, ready, rip: self.rip };
-        self.push_store(store);
-        let line = addr.line();
-        if let Some(tracker) = &mut self.log.tracker {
-            tracker.buffered(self.unit.id);
-            tracker.stores(addr, size);
-            tracker.access(self.unit.id, self.unit.clock, self.rip, line);
-        }
-        if !self.unit.caches.state(line).writable() {
-            self.request(self.unit.clock, line, Want::Own);
-        }
-    }
-
-    #[inline(always)]
-    fn push_store(&mut self, store: BufferedStore) {
-        self.unit.stores.push(store);
-        self.pause = self.pause.min(self.unit.stores.due() + 1);
-    }
-
-    /// A store within a line.
-    fn store_ram(&mut self, addr: PhysAddr, size: u64, value: u64) -> Access<()> {
-        self.room(1)?;
-        self.buffer(addr, size, value);
-        Ok(())
-    }
-
-    /// A store that crosses a line.
-    fn store_split(&mut self, addr: PhysAddr, size: u64, value: u64) -> Access<()> {
-        self.room(2)?;
-        let first = LINE_BYTES - addr.0 % LINE_BYTES;
-        self.buffer(addr, first, mask(value, first));
-        self.buffer(PhysAddr(addr.0 + first), size - first, value >> (first * 8));
-        self.cost += self.spec.memory.split_access;
-        Ok(())
-    }
-
-    /// Every store.
-    #[inline(never)]
-    fn store_rarer(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
-        let bytes = size as u64;
-        match self.target(regs, addr, bytes, Purpose::Write)? {
-            Target::Ram(addr) if crosses_line(addr, bytes) => self.store_split(addr, bytes, value),
-            Target::Ram(addr) => self.store_ram(addr, bytes, value),
-            Target::Device(addr) => self.write_device(addr, bytes, value),
-            Target::Apic(offset) => {
-                self.drain()?;
-                self.cost += self.spec.interrupts.apic_write;
-                self.unit.note(Note::System, self.unit.clock, self.rip, u64::from(offset));
-                let (clock, value) = (self.unit.clock, value as u32);
-                let effect = self.unit.lapic.write_mmio(offset, value, clock);
-                self.apic_effect(effect);
-                Ok(())
             }
         }
     }
@@ -609,7 +394,6 @@ impl Bus for CoreBus<'_> {
         self.load_as(regs, addr, size, Purpose::Write)
     }
 
-    /// HOT: as `load_as`, for a line that is owned; about 50 host instructions.
     #[inline(always)]
     fn store(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
         let stored = match size {

@@ -1,6 +1,6 @@
 //! HOT: which core is next. A tournament tree over the cores' next cycles: looking is one load,
 //! changing one core's cycle costs one comparison per level (7 levels for 96 cores). Where many
-//! cores act at about the same time, all have their turn in one sweep.
+//! cores act at about the same time, all have their turns in one round.
 
 use sim_core::Cycle;
 
@@ -95,7 +95,7 @@ impl Agenda {
     /// Sets the cycles of all cores that act before `limit`, each to what `of` makes of the core.
     /// Dearer than [`Agenda::set`] for a few, cheaper for many.
     #[inline]
-    pub(super) fn sweep(&mut self, limit: Cycle, mut of: impl FnMut(usize) -> Cycle) {
+    pub(super) fn take_turns(&mut self, limit: Cycle, mut of: impl FnMut(usize) -> Cycle) {
         let leaves = self.pairs.len();
         for core in 0..self.at.len() {
             if self.at[core] < limit {
@@ -145,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_sweep_sets_whoever_acts_before_its_limit(
+        fn a_round_sets_whoever_acts_before_its_limit(
             start in prop::collection::vec(0u64..20, 1..40),
             limit in 0u64..20,
             scale in prop::sample::select(vec![1, 1 << 46, u64::MAX / 18]),
@@ -154,7 +154,7 @@ mod tests {
             let mut at: Vec<Cycle> = start.into_iter().map(scaled).collect();
             let mut agenda = Agenda::new(at.iter().copied());
             let later = |core: usize| scaled(7 + core as u64 % 5);
-            agenda.sweep(scaled(limit), later);
+            agenda.take_turns(scaled(limit), later);
             for (core, at) in at.iter_mut().enumerate().filter(|(_, at)| **at < scaled(limit)) {
                 *at = later(core);
             }

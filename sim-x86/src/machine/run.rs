@@ -166,7 +166,7 @@ impl Machine {
                 let second = self.derived.agenda.second();
                 let limit = (earliest + ahead).min(next).min(until);
                 if second < limit {
-                    self.sweep(limit, skip);
+                    self.take_turns(limit, skip);
                 } else {
                     // Nobody else can reach the first core before the second plus a leg.
                     let until = (second + ahead).min(next).min(until);
@@ -185,9 +185,9 @@ impl Machine {
     }
 
     /// Several cores act before `limit`, before which no one reaches another: each runs up to it.
-    fn sweep(&mut self, limit: Cycle, skip: bool) {
+    fn take_turns(&mut self, limit: Cycle, skip: bool) {
         let mut agenda = std::mem::take(&mut self.derived.agenda);
-        agenda.sweep(limit, |core| self.window(core, limit, skip));
+        agenda.take_turns(limit, |core| self.window(core, limit, skip));
         self.derived.agenda = agenda;
     }
 

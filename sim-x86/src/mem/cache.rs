@@ -146,10 +146,7 @@ impl Level1 {
 
     /// The way that `line` is in.
     fn find(&self, line: LineAddr) -> Option<Way> {
-        let set = self.index(line);
-        let older = &self.older[set * self.others..(set + 1) * self.others];
-        let mut ways = std::iter::once(&self.recent[set]).chain(older).copied();
-        ways.find(|way| way >> 2 == tag(line))
+        self.ways_of(self.index(line)).find(|way| way >> 2 == tag(line))
     }
 
     fn state(&self, line: LineAddr) -> LineState {
@@ -184,12 +181,15 @@ impl Level1 {
         (out != 0).then(|| (line_of(out), LineState::from_bits(out)))
     }
 
-    /// All ways, set by set, each set's most recent first.
+    /// The ways of a set, the most recent first.
+    fn ways_of(&self, set: usize) -> impl Iterator<Item = Way> + '_ {
+        let older = &self.older[set * self.others..(set + 1) * self.others];
+        std::iter::once(self.recent[set]).chain(older.iter().copied())
+    }
+
+    /// All ways, set by set.
     fn ways(&self) -> impl Iterator<Item = Way> + '_ {
-        self.recent.iter().enumerate().flat_map(|(set, &recent)| {
-            let older = &self.older[set * self.others..(set + 1) * self.others];
-            std::iter::once(recent).chain(older.iter().copied())
-        })
+        (0..self.recent.len()).flat_map(|set| self.ways_of(set))
     }
 
     fn lines(&self) -> impl Iterator<Item = (LineAddr, LineState)> + '_ {

@@ -359,6 +359,7 @@ impl Home {
         if let Some(mut entry) = self.dies[die].get(line) {
             // Only this die has it, unless it is Shared.
             plan.elsewhere = entry.state == DieState::Shared;
+            debug_assert!(plan.elsewhere || self.nearest_other(line, die).is_none(), "{entry:?}");
             plan.latency = row.shared[0];
             match entry.owner() {
                 Some(owner) if owner != local => {
@@ -415,12 +416,13 @@ impl Home {
         for (other, l3) in self.dies.iter().enumerate() {
             let Some(entry) = l3.get(line) else { continue };
             let distance = self.topology.distance(die, other);
-            let own = if other == die { 1 << local } else { 0 };
-            if other == die {
+            let own = if other == die {
                 here = Some(entry);
+                1 << local
             } else {
                 there = true;
-            }
+                0
+            };
             let copies = entry.sharers & !own;
             plan.probes.extend(self.cores_of(other, copies));
             if entry.owner().is_some_and(|owner| own & (1 << owner) == 0) {

@@ -8,6 +8,15 @@ use sim_core::Cycle;
 use sim_x86::ids::PhysAddr;
 use sim_x86::{Machine, Speed, Stop};
 
+/// A delay loop that counts down from `count` in RDX.
+fn delay(a: &mut CodeAssembler, count: i32) -> Result<(), IcedError> {
+    let mut again = a.create_label();
+    a.mov(edx, count)?;
+    a.set_label(&mut again)?;
+    a.dec(rdx)?;
+    a.jnz(again)
+}
+
 /// Trace hashes of `machine` run to its end with each speed-up off and with all of them.
 pub(crate) fn hashes(machine: &Machine) -> Vec<(Stop, u64, Cycle)> {
     let run = |(_, speed)| {
@@ -57,8 +66,7 @@ fn a_loop_with_calls_is_skipped_exactly() {
 }
 
 fn assemble_call_loop(a: &mut CodeAssembler) -> Result<(), IcedError> {
-    let (mut wait, mut read, mut setter, mut delay) =
-        (a.create_label(), a.create_label(), a.create_label(), a.create_label());
+    let (mut wait, mut read, mut setter) = (a.create_label(), a.create_label(), a.create_label());
     a.mov(rbx, guest::DATA)?;
     a.test(rdi, rdi)?;
     a.jnz(setter)?;
@@ -77,10 +85,7 @@ fn assemble_call_loop(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.pop(rbp)?;
     a.ret()?;
     a.set_label(&mut setter)?;
-    a.mov(ecx, 20_000)?;
-    a.set_label(&mut delay)?;
-    a.dec(rcx)?;
-    a.jnz(delay)?;
+    delay(a, 20_000)?;
     a.mov(qword_ptr(rbx), 1)?;
     a.hlt()
 }
@@ -171,7 +176,7 @@ const WRITES: i32 = 20;
 /// and before that writes some times `away` bytes from it.
 fn waits_in_turn(a: &mut CodeAssembler, words: i32, away: i32) -> Result<(), IcedError> {
     let (mut wait, mut setter) = (a.create_label(), a.create_label());
-    let (mut again, mut delay, mut last) = (a.create_label(), a.create_label(), a.create_label());
+    let (mut again, mut last) = (a.create_label(), a.create_label());
     a.mov(rbx, guest::DATA)?;
     a.mov(ecx, words)?;
     a.test(rdi, rdi)?;
@@ -190,10 +195,7 @@ fn waits_in_turn(a: &mut CodeAssembler, words: i32, away: i32) -> Result<(), Ice
     a.set_label(&mut setter)?;
     a.mov(esi, WRITES + 1)?;
     a.set_label(&mut again)?;
-    a.mov(edx, 1_000)?;
-    a.set_label(&mut delay)?;
-    a.dec(rdx)?;
-    a.jnz(delay)?;
+    delay(a, 1_000)?;
     a.dec(rsi)?;
     a.jz(last)?;
     a.mov(qword_ptr(rbx + away), rsi)?;
@@ -237,8 +239,7 @@ const TRAPS: i32 = 60;
 /// CPU 0 waits for a word that CPU 1 sets, clears it, and waits again with TF set; the handler of
 /// #DB counts in R8 and sets the word in the end.
 fn steps_through(a: &mut CodeAssembler) -> Result<(), IcedError> {
-    let (mut wait, mut done, mut setter, mut delay) =
-        (a.create_label(), a.create_label(), a.create_label(), a.create_label());
+    let (mut wait, mut done, mut setter) = (a.create_label(), a.create_label(), a.create_label());
     a.mov(rbx, guest::DATA)?;
     a.test(rdi, rdi)?;
     a.jnz(setter)?;
@@ -264,10 +265,7 @@ fn steps_through(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.out(0xf4, al)?;
     a.hlt()?;
     a.set_label(&mut setter)?;
-    a.mov(ecx, 20_000)?;
-    a.set_label(&mut delay)?;
-    a.dec(rcx)?;
-    a.jnz(delay)?;
+    delay(a, 20_000)?;
     a.mov(qword_ptr(rbx), 1)?;
     a.hlt()
 }
