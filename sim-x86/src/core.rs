@@ -5,6 +5,7 @@
 //! - `apic`: what its local APIC asks of the machine
 //! - [`interrupt`]: recognition and delivery of interrupts and exceptions
 //! - [`spin`]: exact skipping of loops that only wait
+//! - [`replay`]: stretches of code that repeat
 //! - [`code`]: predecoded instructions
 //! - [`translate`]: linear to physical addresses
 //! - [`msr`]: CPUID and constant MSRs
@@ -16,6 +17,7 @@ pub mod code;
 pub mod interrupt;
 pub mod msr;
 pub mod regs;
+pub mod replay;
 pub mod spin;
 pub mod step;
 pub mod translate;

@@ -360,11 +360,13 @@ impl Machine {
     }
 
     /// The cores and, separately, what a running core needs of the rest.
-    fn split(&mut self, skip: bool) -> (&mut [Core], &mut [Scratch], Parts<'_>) {
+    fn split(&mut self) -> (&mut [Core], &mut [Scratch], Parts<'_>) {
         let State { cores, ram, queue, triggers, .. } = &mut self.state;
         let Derived { code, scratch, log, map, breakpoints, .. } = &mut self.derived;
         let spec = &*self.spec;
-        (cores, scratch, Parts { ram, queue, spec, log, code, triggers, map, breakpoints, skip })
+        let (skip, replay) = (false, false);
+        let parts = Parts { ram, queue, spec, log, code, triggers, map, breakpoints, skip, replay };
+        (cores, scratch, parts)
     }
 }
 

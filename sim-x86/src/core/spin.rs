@@ -258,6 +258,11 @@ impl SpinProbe {
         self.resumes = true;
     }
 
+    /// True if what comes next is likely to be a loop, or is one that is surveyed.
+    pub(crate) fn is_looking(&self) -> bool {
+        self.resumes || self.survey.active
+    }
+
     /// True while the lines of an iteration are wanted: [`SpinProbe::survey`] for each instruction.
     #[inline]
     pub(crate) fn surveys(&self) -> bool {

@@ -10,6 +10,7 @@
 use crate::core::bus::CoreBus;
 use crate::core::code::{CodeCache, CodePage, Lookup};
 use crate::core::regs::{Registers, flags};
+use crate::core::replay::{self, Replays};
 use crate::core::spin::SpinProbe;
 use crate::core::translate::{PlainRam, Purpose, Target, translate};
 use crate::core::{Core, NO_LINE, Note, Run, Shadow, Unit, Wait};
@@ -60,14 +61,16 @@ pub struct Scratch {
     pages: [Page; PAGES],
     /// Loop detection.
     pub(crate) spin: SpinProbe,
+    /// Stretches of code that repeat.
+    pub(super) replays: Replays,
     /// Instructions that were executed and not computed by skipping.
     pub(crate) executed: u64,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        let spin = SpinProbe::default();
-        Scratch { page: NO_PAGE, pages: [NO_PAGE; PAGES], spin, executed: 0 }
+        let (spin, replays) = Default::default();
+        Scratch { page: NO_PAGE, pages: [NO_PAGE; PAGES], spin, replays, executed: 0 }
     }
 }
 
@@ -92,6 +95,8 @@ pub struct Parts<'a> {
     pub breakpoints: &'a [(u64, Option<CoreId>)],
     /// Park loops that only wait.
     pub skip: bool,
+    /// Replay stretches of code that repeat.
+    pub replay: bool,
 }
 
 impl Parts<'_> {
@@ -132,18 +137,27 @@ enum Exit {
 /// Runs `core` while its clock lies before `until` and before every pending event (its own
 /// included, as it posts them), and it has something to execute.
 pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) {
-    let before = core.unit.instructions;
+    let mut before = core.unit.instructions;
+    let mut fresh = core.unit.restarting;
     let id = core.unit.id;
     let acting = parts.log.tracker.as_mut().map(|tracker| tracker.enter_core(id));
     while core.unit.run == Run::Running
         && core.unit.clock < until
         && core.unit.clock < parts.queue.horizon()
     {
-        if core.unit.attention && core.service(parts) {
-            continue;
+        if core.unit.attention {
+            fresh = true;
+            if core.service(parts) {
+                continue;
+            }
         }
         if parts.log.code_dirty() {
             parts.log.forget_code(parts.code);
+        }
+        let tries = std::mem::take(&mut fresh) && parts.replay && !scratch.spin.is_looking();
+        if tries && let Some(replayed) = replay::try_stretch(core, scratch, parts, until) {
+            before += replayed;
+            continue;
         }
         let exit = if acting.is_some() {
             track_boundary(core, parts)
@@ -323,7 +337,7 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
 impl Unit {
     /// An instruction that cost `cycles` has completed.
     #[inline(always)]
-    fn retire(&mut self, cycles: u32) {
+    pub(super) fn retire(&mut self, cycles: u32) {
         self.clock.0 += u64::from(cycles);
         self.instructions += 1;
         self.restarting = false;
@@ -553,8 +567,27 @@ impl Core {
     }
 }
 
+/// The instruction at RIP and its first and last line, if it is decoded, its page is known, and its
+/// lines are in L1I.
+pub(super) fn at_hand(
+    core: &Core,
+    scratch: &Scratch,
+    parts: &Parts<'_>,
+) -> Option<(Op, LineAddr, LineAddr)> {
+    let rip = core.regs.rip;
+    let page_va = rip & !0xfff | u64::from(core.regs.cpl());
+    let known = [scratch.page, scratch.pages[slot_of(page_va)]];
+    let page = known.into_iter().find(|page| page.va == page_va)?;
+    let op = *parts.code.lookup(page.handle, rip as usize & 0xfff)?;
+    let addr = PhysAddr(page.pa | rip & 0xfff);
+    let (first, last) = (addr.line(), PhysAddr(addr.0 + op.length() - 1).line());
+    let held = |line| core.unit.caches.holds_code(line);
+    let all = (first == core.unit.fetch_line || held(first)) && (last == first || held(last));
+    all.then_some((op, first, last))
+}
+
 /// The instruction at RIP, its line being in L1I.
-fn fetch(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>) -> Access<Op> {
+pub(super) fn fetch(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>) -> Access<Op> {
     let rip = core.regs.rip;
     let page_va = rip & !0xfff | u64::from(core.regs.cpl());
     if page_va != scratch.page.va {

@@ -64,7 +64,7 @@ pub fn is_canonical(addr: u64) -> bool {
 
 /// Linear addresses of what nearly every access goes to: up to two ranges of RAM, both from physical
 /// address 0 on. Whatever is in neither takes a closer look.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainRam {
     /// Base and length.
     first: (u64, u64),

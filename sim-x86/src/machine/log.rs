@@ -93,6 +93,8 @@ pub struct TraceLog {
     stops: Ranges,
     /// Lines with watched words or stop words, and all lines of frames with decoded code.
     filter: LineFilter,
+    /// Counts what was added to the filter.
+    edition: u64,
     /// Frames with decoded code.
     code: PageSet,
     /// Writes that may have hit decoded code.
@@ -113,6 +115,7 @@ impl TraceLog {
             watched: Ranges::default(),
             stops: Ranges::default(),
             filter: LineFilter(Box::new([0; FILTER_WORDS])),
+            edition: 0,
             code: PageSet::default(),
             code_writes: Vec::new(),
             user: vec![false; cores as usize],
@@ -139,7 +142,14 @@ impl TraceLog {
         self.stops = stops;
     }
 
+    /// A number that changes whenever more lines are watched.
+    #[must_use]
+    pub fn watch_edition(&self) -> u64 {
+        self.edition
+    }
+
     fn add_to_filter(&mut self, addr: PhysAddr, len: u64) {
+        self.edition += 1;
         for line in addr.line().0..=PhysAddr(addr.0 + len - 1).line().0 {
             self.filter.add(LineAddr(line).base(), 1 << (line & 63));
         }
@@ -148,6 +158,7 @@ impl TraceLog {
     /// Instructions of the page at `addr` (and of those that run over into the next) are decoded.
     pub fn watch_code(&mut self, addr: PhysAddr) {
         for addr in [addr, PhysAddr(addr.0 + 4096)] {
+            self.edition += u64::from(!self.code.holds(addr));
             self.filter.add(addr, u64::MAX);
             self.code.add(addr);
         }

@@ -29,11 +29,13 @@ pub struct Speed {
     pub run_ahead: bool,
     /// Compute loops that only wait instead of executing them.
     pub skip_loops: bool,
+    /// Replay stretches of code that were executed before.
+    pub replay: bool,
 }
 
 impl Default for Speed {
     fn default() -> Self {
-        Speed { run_ahead: true, skip_loops: true }
+        Speed { run_ahead: true, skip_loops: true, replay: true }
     }
 }
 
@@ -41,7 +43,7 @@ impl Speed {
     /// Every instruction of every core, in lockstep by cycle.
     #[must_use]
     pub fn exact_steps() -> Self {
-        Speed { run_ahead: false, skip_loops: false }
+        Speed { run_ahead: false, skip_loops: false, replay: false }
     }
 }
 
@@ -139,7 +141,8 @@ impl Machine {
 
     fn advance(&mut self, until: Cycle, speed: Speed, observer: &mut dyn Observer) -> Stop {
         let ahead = if speed.run_ahead { home::leg(&self.spec.memory) } else { 1 };
-        let skip = speed.skip_loops && !self.spec.perturb.disturbs_loops();
+        let disturbed = self.spec.perturb.disturbs_loops();
+        let speed = Speed { skip_loops: speed.skip_loops && !disturbed, ..speed };
         self.derived.agenda = Agenda::new(self.state.cores.iter().map(acts_at));
         loop {
             let (core, earliest) = self.derived.agenda.first();
@@ -166,11 +169,11 @@ impl Machine {
                 let second = self.derived.agenda.second();
                 let limit = (earliest + ahead).min(next).min(until);
                 if second < limit {
-                    self.take_turns(limit, skip);
+                    self.take_turns(limit, speed);
                 } else {
                     // Nobody else can reach the first core before the second plus a leg.
                     let until = (second + ahead).min(next).min(until);
-                    let at = self.window(core, until, skip);
+                    let at = self.window(core, until, speed);
                     self.derived.agenda.set(core, at);
                 }
             }
@@ -185,16 +188,17 @@ impl Machine {
     }
 
     /// Several cores act before `limit`, before which no one reaches another: each runs up to it.
-    fn take_turns(&mut self, limit: Cycle, skip: bool) {
+    fn take_turns(&mut self, limit: Cycle, speed: Speed) {
         let mut agenda = std::mem::take(&mut self.derived.agenda);
-        agenda.take_turns(limit, |core| self.window(core, limit, skip));
+        agenda.take_turns(limit, |core| self.window(core, limit, speed));
         self.derived.agenda = agenda;
     }
 
     /// Lets one core run up to `until`, or to the first event that it posts on the way. When it acts
     /// next.
-    fn window(&mut self, index: usize, until: Cycle, skip: bool) -> Cycle {
-        let (cores, scratch, mut parts) = self.split(skip);
+    fn window(&mut self, index: usize, until: Cycle, speed: Speed) -> Cycle {
+        let (cores, scratch, mut parts) = self.split();
+        (parts.skip, parts.replay) = (speed.skip_loops, speed.replay);
         let (core, scratch) = (&mut cores[index], &mut scratch[index]);
         if let Run::Parked(park) = core.unit.run
             && let Some(end) = park.ends_at()
@@ -210,7 +214,7 @@ impl Machine {
     }
 
     fn settle_stores(&mut self, until: Cycle) {
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split();
         for core in cores {
             step::settle(core, &mut parts, until);
         }
@@ -234,7 +238,7 @@ impl Machine {
     /// An event is about to reach `id` at `now`: a parked core is brought there first, and stores
     /// that are due become visible.
     fn catch_up(&mut self, id: CoreId, now: Cycle) {
-        let (cores, scratch, mut parts) = self.split(false);
+        let (cores, scratch, mut parts) = self.split();
         let core = &mut cores[id.index()];
         if let Run::Parked(_) = core.unit.run {
             let scratch = &mut scratch[id.index()];
@@ -432,7 +436,7 @@ impl Machine {
             return;
         }
         let keep = self.state.home.probe_keeps(line);
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split();
         let core = &mut cores[id.index()];
         let rip = core.regs.rip;
         parts.bus(&mut core.unit, rip).drain_before(now);
@@ -467,7 +471,7 @@ impl Machine {
 
     /// `line` left the caches of `id`.
     fn line_lost(&mut self, now: Cycle, id: CoreId, line: LineAddr) {
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split();
         let core = &mut cores[id.index()];
         if core.unit.fetch_line == line {
             core.unit.fetch_line = NO_LINE;
@@ -488,7 +492,7 @@ impl Machine {
     fn fill(&mut self, now: Cycle, id: CoreId, line: LineAddr) {
         self.catch_up(id, now);
         let (state, want) = self.state.home.granted(line);
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split();
         let core = &mut cores[id.index()];
         let rip = core.regs.rip;
         let waited = match core.unit.run {
@@ -585,7 +589,7 @@ impl Machine {
             return;
         }
         self.catch_up(id, now);
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split();
         let core = &mut cores[id.index()];
         if let Some(tracker) = &mut parts.log.tracker {
             tracker.arrives(id, now);
@@ -657,7 +661,7 @@ impl Machine {
             if unit.pmu.overflow(counts) { unit.lapic.local(Lvt::Performance) } else { None };
         let skid = u64::from(self.spec.interrupts.pmi);
         self.local_interrupt(now + skid, id, delivery);
-        let (cores, _, mut parts) = self.split(true);
+        let (cores, _, mut parts) = self.split();
         let core = &mut cores[id.index()];
         parts.bus(&mut core.unit, core.regs.rip).schedule_overflow(now);
     }

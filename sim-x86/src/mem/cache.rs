@@ -3,8 +3,11 @@
 //! A set is kept in recency order, most recent first, so that LRU needs no stamps, equal histories
 //! give equal state, and the common case (the most recent way hits) is one comparison.
 
+mod footprint;
+
 use crate::ids::LineAddr;
 use crate::spec::MemorySpec;
+pub use footprint::{FirstLevel, Footprint};
 use serde::{Deserialize, Serialize};
 use sim_core::CowArray;
 

@@ -228,6 +228,12 @@ impl StoreBuffer {
         }
     }
 
+    /// Stores that never stood in the buffer, which is empty, have left it, the last one at `at`.
+    pub fn left_until(&mut self, at: Cycle) {
+        debug_assert!(self.is_empty(), "they would have been the oldest");
+        self.last_commit = at;
+    }
+
     /// Moves everything `cycles` later: the buffer of a core whose loop was skipped for so long.
     pub fn shift(&mut self, cycles: u64) {
         for n in 0..self.stores.len {

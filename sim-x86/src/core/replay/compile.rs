@@ -1,0 +1,513 @@
+//! From a recording to a [`Stretch`]: what follows from values that are always the same is worked
+//! out here, once; what is left are the instructions whose operands vary.
+//!
+//! A value is *fixed* if it is that of the recording in every replay: an immediate, a word or a
+//! register that the stretch compares before anything else, or the result of an instruction with
+//! fixed operands only. All others stand in *slots*: registers and words that are known to vary,
+//! the clock, and what is computed from them. Copies move no values, only names.
+
+use super::Varying;
+use super::effects::{Effects, RegisterSet, bit};
+use super::record::{Executed, MemoryAccess, Recording};
+use super::stretch::{Frame, NOWHERE, Place, Program, REGISTERS, Slot, Step, Stretch};
+use crate::core::regs::gpr;
+use crate::exec::Size;
+use crate::op::{Form, Kind, Op, reg};
+use std::collections::BTreeSet;
+
+/// What is known of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    /// That of the recording.
+    Fixed(u64),
+    /// It varies: the register at the start, for the first sixteen; then the status flags at the
+    /// start; then what is loaded and computed, numbered.
+    Varies(Variable),
+}
+
+type Variable = u16;
+
+/// The status flags at the start.
+const FLAGS: Variable = REGISTERS as Variable;
+
+/// A step of the program to be.
+#[derive(Clone, Copy)]
+enum Draft {
+    Load { to: Variable, place: Place },
+    Low { to: Variable, from: Variable, size: u64 },
+    Place { register: usize, value: Value },
+    Flags(u64),
+    Execute { op: Op, load: Value, stored: Option<Variable>, clock: Option<u64> },
+    Keep { to: Variable, register: usize },
+    Branch { cond: u8, taken: bool },
+    Expect { variable: Variable, value: u64 },
+}
+
+/// Why a recording cannot be compiled.
+enum Obstacle {
+    /// The start value of this register has to be fixed: begin again.
+    Fix(usize),
+    /// There is no rule for something.
+    Unknown,
+}
+
+/// A store of the stretch, or a word that it has loaded.
+struct Cell {
+    access: MemoryAccess,
+    value: Value,
+}
+
+struct Compiler<'a> {
+    varying: &'a Varying,
+    /// Registers whose start value is compared.
+    fixed: RegisterSet,
+    words: Vec<(Place, u64)>,
+    drafts: Vec<Draft>,
+    /// Values of the registers as the program has them, and as the replayed instructions find them.
+    named: [Value; 16],
+    placed: [Value; 16],
+    flags_named: Value,
+    flags_placed: Value,
+    loaded: Vec<Cell>,
+    stored: Vec<Cell>,
+    /// Slots that are compared with the value of the recording.
+    expected: Vec<(Variable, u64)>,
+    variables: Variable,
+    charged: u32,
+}
+
+/// Compiles a recording, with what is known to vary. `None` if it has something without a rule.
+pub(super) fn compile(recording: &Recording, varying: &Varying) -> Option<Stretch> {
+    let mut fixed = 0;
+    loop {
+        match Compiler::new(recording, varying, fixed).run(recording) {
+            Ok(stretch) => return Some(stretch),
+            Err(Obstacle::Fix(register)) => fixed |= bit(register),
+            Err(Obstacle::Unknown) => return None,
+        }
+    }
+}
+
+impl<'a> Compiler<'a> {
+    fn new(recording: &Recording, varying: &'a Varying, fixed: RegisterSet) -> Self {
+        let at_start = |register: usize| match fixed & bit(register) {
+            0 => Value::Varies(register as Variable),
+            _ => Value::Fixed(recording.start.gpr[register]),
+        };
+        Compiler {
+            varying,
+            fixed,
+            words: Vec::new(),
+            drafts: Vec::new(),
+            named: std::array::from_fn(at_start),
+            placed: std::array::from_fn(at_start),
+            flags_named: Value::Varies(FLAGS),
+            flags_placed: Value::Varies(FLAGS),
+            loaded: Vec::new(),
+            stored: Vec::new(),
+            expected: Vec::new(),
+            variables: FLAGS + 1,
+            charged: 0,
+        }
+    }
+
+    fn run(mut self, recording: &Recording) -> Result<Stretch, Obstacle> {
+        for step in &recording.executed {
+            self.instruction(step)?;
+        }
+        let last = recording.executed.last().ok_or(Obstacle::Unknown)?;
+        self.place_flags(last.after.status())?;
+        self.finish(recording)
+    }
+
+    fn instruction(&mut self, step: &Executed) -> Result<(), Obstacle> {
+        let Effects { reads, address, steers, .. } = step.effects;
+        for register in registers(address) {
+            self.fix(register, step.before.gpr[register])?;
+        }
+        let loaded = step.load.map(|load| self.load(load)).transpose()?;
+        if let Some(value) = self.copied(step, loaded) {
+            return self.copy(step, value);
+        }
+        if steers && step.op.kind != Kind::Jcc {
+            registers(reads)
+                .try_for_each(|register| self.fix(register, step.before.gpr[register]))?;
+            if let (Some(Value::Varies(slot)), Some(load)) = (loaded, step.load) {
+                self.expect(slot, load.value);
+            }
+            return self.known(step);
+        }
+        for register in registers(reads) {
+            if let Value::Varies(slot) = self.named[register]
+                && usize::from(slot) < 16
+                && self.varying.registers & bit(usize::from(slot)) == 0
+            {
+                return Err(Obstacle::Fix(usize::from(slot)));
+            }
+        }
+        let moves = |value: Value| matches!(value, Value::Varies(_));
+        let varies = step.effects.reads_clock
+            || loaded.is_some_and(moves)
+            || registers(reads).any(|register| moves(self.named[register]))
+            || (step.effects.reads_flags && moves(self.flags_named));
+        if varies { self.replay(step, loaded) } else { self.known(step) }
+    }
+
+    /// The value that an instruction only moves from one place to another.
+    fn copied(&self, step: &Executed, loaded: Option<Value>) -> Option<Value> {
+        let op = &step.op;
+        let whole = op.size == Size::B8;
+        match (op.kind, op.form) {
+            (Kind::Mov, Form::RegReg) if whole => Some(self.named[usize::from(op.src & 15)]),
+            (Kind::Mov, Form::RegMem) if op.size >= Size::B4 => loaded,
+            (Kind::Mov, Form::MemReg) if op.src & reg::HIGH_BYTE == 0 => {
+                Some(self.named[usize::from(op.src & 15)])
+            }
+            (Kind::Push, Form::Reg) if whole => Some(self.named[usize::from(op.dst & 15)]),
+            (Kind::Push, Form::Mem) if whole => loaded,
+            (Kind::Pop, Form::Reg) if whole => loaded,
+            (Kind::Leave, _) if whole => loaded,
+            _ => None,
+        }
+    }
+
+    fn copy(&mut self, step: &Executed, value: Value) -> Result<(), Obstacle> {
+        let op = &step.op;
+        let target = match (op.kind, op.form) {
+            (Kind::Mov, Form::RegReg | Form::RegMem) | (Kind::Pop, _) => usize::from(op.dst & 15),
+            (Kind::Leave, _) => gpr::RBP,
+            _ => gpr::RSP,
+        };
+        // The stack pointer was compared.
+        for register in registers(step.effects.writes) {
+            self.named[register] = Value::Fixed(step.after.gpr[register]);
+        }
+        if let Some(access) = step.store {
+            let value = match value {
+                Value::Fixed(_) => Value::Fixed(access.value),
+                Value::Varies(slot) => self.low_part(slot, access.size),
+            };
+            self.stored.push(Cell { access, value });
+        } else {
+            let whole = || Value::Fixed(step.after.gpr[target]);
+            self.named[target] = match value {
+                Value::Fixed(_) => whole(),
+                Value::Varies(slot) => Value::Varies(slot),
+            };
+        }
+        Ok(())
+    }
+
+    /// The low `size` bytes of a variable.
+    fn low_part(&mut self, variable: Variable, size: u64) -> Value {
+        if size == 8 {
+            return Value::Varies(variable);
+        }
+        let to = self.variable();
+        self.drafts.push(Draft::Low { to, from: variable, size });
+        Value::Varies(to)
+    }
+
+    /// An instruction with fixed operands: so are its results.
+    fn known(&mut self, step: &Executed) -> Result<(), Obstacle> {
+        for register in registers(step.effects.writes) {
+            self.named[register] = Value::Fixed(step.after.gpr[register]);
+        }
+        if step.effects.writes_flags {
+            self.flags_named = Value::Fixed(step.after.status());
+        }
+        if let Some(access) = step.store {
+            self.stored.push(Cell { access, value: Value::Fixed(access.value) });
+        }
+        Ok(())
+    }
+
+    /// An instruction whose operands vary: it is executed in each replay.
+    fn replay(&mut self, step: &Executed, loaded: Option<Value>) -> Result<(), Obstacle> {
+        if step.effects.reads_flags {
+            self.place_flags(step.before.status())?;
+        }
+        if step.op.kind == Kind::Jcc {
+            self.drafts.push(Draft::Branch { cond: step.op.cond, taken: step.taken });
+            return Ok(());
+        }
+        if matches!(step.op.kind, Kind::Push | Kind::PushImm | Kind::Pop | Kind::Leave) {
+            // Those that only copy are done already; others would need the stack pointer placed.
+            return Err(Obstacle::Unknown);
+        }
+        for register in registers(step.effects.reads) {
+            let value = self.named[register];
+            if self.placed[register] != value {
+                self.drafts.push(Draft::Place { register, value });
+                self.placed[register] = value;
+            }
+        }
+        let stored = step.store.map(|access| (access, self.variable()));
+        self.drafts.push(Draft::Execute {
+            op: step.op,
+            load: loaded.unwrap_or(Value::Fixed(0)),
+            stored: stored.map(|(_, variable)| variable),
+            clock: step.effects.reads_clock.then_some(step.at),
+        });
+        self.charged += step.charged;
+        for register in registers(step.effects.writes) {
+            let to = self.variable();
+            self.drafts.push(Draft::Keep { to, register });
+            (self.named[register], self.placed[register]) = (Value::Varies(to), Value::Varies(to));
+        }
+        if step.effects.writes_flags {
+            let slot = Value::Varies(self.variable());
+            (self.flags_named, self.flags_placed) = (slot, slot);
+        }
+        if let Some((access, slot)) = stored {
+            self.stored.push(Cell { access, value: Value::Varies(slot) });
+        }
+        Ok(())
+    }
+
+    /// Lets the replayed instructions find the flags that the program has: `status`, if fixed.
+    fn place_flags(&mut self, status: u64) -> Result<(), Obstacle> {
+        match self.flags_named {
+            named if named == self.flags_placed => {}
+            Value::Fixed(_) => {
+                self.drafts.push(Draft::Flags(status));
+                self.flags_placed = self.flags_named;
+            }
+            // Overwritten by an instruction that was replayed, but not in the program: no rule.
+            Value::Varies(_) => return Err(Obstacle::Unknown),
+        }
+        Ok(())
+    }
+
+    fn variable(&mut self) -> Variable {
+        self.variables += 1;
+        self.variables - 1
+    }
+
+    /// A register has to hold what it held in the recording.
+    fn fix(&mut self, register: usize, value: u64) -> Result<(), Obstacle> {
+        match self.named[register] {
+            Value::Fixed(_) => Ok(()),
+            Value::Varies(slot)
+                if usize::from(slot) < 16
+                    && self.varying.registers & bit(usize::from(slot)) == 0 =>
+            {
+                Err(Obstacle::Fix(usize::from(slot)))
+            }
+            Value::Varies(slot) => {
+                self.expect(slot, value);
+                self.named[register] = Value::Fixed(value);
+                Ok(())
+            }
+        }
+    }
+
+    fn expect(&mut self, variable: Variable, value: u64) {
+        if !self.expected.contains(&(variable, value)) {
+            self.expected.push((variable, value));
+            self.drafts.push(Draft::Expect { variable, value });
+        }
+    }
+
+    /// What a load sees.
+    fn load(&mut self, load: MemoryAccess) -> Result<Value, Obstacle> {
+        if let Some(cell) = self.stored.iter().rev().find(|cell| cell.access.overlaps(&load)) {
+            let (access, value) = (cell.access, cell.value);
+            return match value {
+                Value::Fixed(_) if access.covers(&load) => Ok(Value::Fixed(load.value)),
+                Value::Varies(slot) if access.addr == load.addr && access.covers(&load) => {
+                    Ok(if access.size == load.size {
+                        value
+                    } else {
+                        self.low_part(slot, load.size)
+                    })
+                }
+                Value::Fixed(_) | Value::Varies(_) => Err(Obstacle::Unknown),
+            };
+        }
+        if let Some(cell) = self.loaded.iter().find(|cell| cell.access.is_at(&load)) {
+            return Ok(cell.value);
+        }
+        let place = Place::new(load.addr, load.size).ok_or(Obstacle::Unknown)?;
+        let value = if self.varying.words.contains(&(load.addr, load.size)) {
+            let to = self.variable();
+            self.drafts.push(Draft::Load { to, place });
+            Value::Varies(to)
+        } else {
+            self.words.push((place, load.value));
+            Value::Fixed(load.value)
+        };
+        self.loaded.push(Cell { access: load, value });
+        Ok(value)
+    }
+
+    fn finish(self, recording: &Recording) -> Result<Stretch, Obstacle> {
+        let last = recording.executed.last().map(|step| step.after);
+        let end = last.map_or(recording.start.gpr, |last| last.gpr);
+        let changed = |&register: &usize| match self.named[register] {
+            Value::Fixed(_) => {
+                self.fixed & bit(register) == 0 || end[register] != recording.start.gpr[register]
+            }
+            Value::Varies(variable) => usize::from(variable) != register,
+        };
+        let at_end = |register: usize| match self.named[register] {
+            Value::Fixed(_) => (register as u8, Value::Fixed(end[register])),
+            Value::Varies(variable) => (register as u8, Value::Varies(variable)),
+        };
+        let changes: Vec<_> = (0..REGISTERS).filter(changed).map(at_end).collect();
+        let committed = self.stored.len().saturating_sub(recording.pending.len());
+        let (done, buffered) = self.stored.split_at(committed);
+        let later = |n: usize| done[n + 1..].iter().any(|cell| cell.access.is_at(&done[n].access));
+        let visible: Vec<&Cell> = (0..committed).filter(|&n| !later(n)).map(|n| &done[n]).collect();
+        let results = changes.iter().map(|&(_, value)| value);
+        let results = results.chain(visible.iter().map(|cell| cell.value));
+        let results = results.chain(buffered.iter().map(|cell| cell.value));
+        let drafts = without_unused(self.drafts, results.clone());
+        let slots = Slots::of(&drafts, results, usize::from(self.variables));
+        let slots = slots.ok_or(Obstacle::Unknown)?;
+        let mut program = Program { charged: self.charged, ..Program::default() };
+        let store = |cell: &&Cell| {
+            let place = Place::new(cell.access.addr, cell.access.size)?;
+            Some((place, slots.of_value(cell.value)))
+        };
+        program.stores =
+            visible.iter().map(store).collect::<Option<_>>().ok_or(Obstacle::Unknown)?;
+        program.pending = recording
+            .pending
+            .iter()
+            .zip(buffered)
+            .map(|(&store, cell)| (store, slots.of_value(cell.value)))
+            .collect();
+        program.registers =
+            changes.iter().map(|&(register, value)| (register, slots.of_value(value))).collect();
+        program.fixed = registers(self.fixed).map(|n| (n as u8, recording.start.gpr[n])).collect();
+        program.words = self.words.into();
+        program.flags = last.map_or(0, |last| last.rflags);
+        let mut ops = Vec::new();
+        let steps = drafts.iter().flat_map(|draft| slots.steps(draft, &mut ops));
+        program.steps = steps.flatten().collect();
+        program.ops = ops.into();
+        program.constants = slots.constants.into();
+        Ok(Stretch { frame: Frame::of(recording), program })
+    }
+}
+
+impl Draft {
+    /// The value that it uses.
+    fn uses(&self) -> Option<Value> {
+        match *self {
+            Draft::Low { from: variable, .. } | Draft::Expect { variable, .. } => {
+                Some(Value::Varies(variable))
+            }
+            Draft::Place { value, .. } | Draft::Execute { load: value, .. } => Some(value),
+            Draft::Load { .. } | Draft::Flags(_) | Draft::Keep { .. } | Draft::Branch { .. } => {
+                None
+            }
+        }
+    }
+}
+
+/// The drafts without those whose results nobody uses, not even as one of the `results`.
+fn without_unused(drafts: Vec<Draft>, results: impl Iterator<Item = Value>) -> Vec<Draft> {
+    let mut used: BTreeSet<Variable> = BTreeSet::new();
+    let mut mark = |value| {
+        if let Value::Varies(variable) = value {
+            used.insert(variable);
+        }
+    };
+    results.for_each(&mut mark);
+    drafts.iter().filter_map(Draft::uses).for_each(mark);
+    drafts
+        .into_iter()
+        .filter(|draft| match draft {
+            Draft::Load { to, .. } | Draft::Low { to, .. } | Draft::Keep { to, .. } => {
+                used.contains(to)
+            }
+            _ => true,
+        })
+        .collect()
+}
+
+/// Which value stands in which slot.
+struct Slots {
+    constants: Vec<u64>,
+}
+
+impl Slots {
+    /// Room for all values; `None` if there is not enough.
+    fn of(
+        drafts: &[Draft],
+        results: impl Iterator<Item = Value>,
+        variables: usize,
+    ) -> Option<Self> {
+        let mut constants = vec![0];
+        let written = drafts.iter().filter_map(|draft| match *draft {
+            Draft::Flags(value) | Draft::Expect { value, .. } => Some(Value::Fixed(value)),
+            _ => None,
+        });
+        let used = drafts.iter().filter_map(Draft::uses);
+        for value in used.chain(written).chain(results) {
+            if let Value::Fixed(value) = value
+                && !constants.contains(&value)
+            {
+                constants.push(value);
+            }
+        }
+        Program::has_room(constants.len() + variables).then_some(Slots { constants })
+    }
+
+    fn of_value(&self, value: Value) -> Slot {
+        match value {
+            Value::Fixed(value) => {
+                let at = self.constants.iter().position(|&constant| constant == value);
+                (REGISTERS + at.unwrap_or(0)) as Slot
+            }
+            Value::Varies(variable) => self.of_variable(variable),
+        }
+    }
+
+    fn of_variable(&self, variable: Variable) -> Slot {
+        if usize::from(variable) < REGISTERS {
+            variable
+        } else {
+            variable + self.constants.len() as Slot
+        }
+    }
+
+    /// The steps of a draft; its instruction is added to `ops`.
+    fn steps(&self, draft: &Draft, ops: &mut Vec<Op>) -> [Option<Step>; 2] {
+        let mut clock = None;
+        let step = match *draft {
+            Draft::Load { to, place } => place.load(self.of_variable(to)),
+            Draft::Low { to, from, size } => {
+                let (to, from) = (self.of_variable(to), self.of_variable(from));
+                Step::Low { to, from, size: size as u8 }
+            }
+            Draft::Place { register, value } => {
+                Step::Place { register: register as u8, from: self.of_value(value) }
+            }
+            Draft::Flags(status) => Step::Flags { from: self.of_value(Value::Fixed(status)) },
+            Draft::Execute { op, load, stored, clock: at } => {
+                clock = at.map(|at| Step::Clock { at: at as u32 });
+                ops.push(op);
+                let stored = stored.map_or(NOWHERE, |variable| self.of_variable(variable));
+                Step::Execute { op: ops.len() as u16 - 1, load: self.of_value(load), stored }
+            }
+            Draft::Keep { to, register } => {
+                Step::Keep { to: self.of_variable(to), register: register as u8 }
+            }
+            Draft::Branch { cond, taken } => Step::Branch { cond, taken },
+            Draft::Expect { variable, value } => {
+                let (slot, value) =
+                    (self.of_variable(variable), self.of_value(Value::Fixed(value)));
+                Step::Expect { slot, value }
+            }
+        };
+        [clock, Some(step)]
+    }
+}
+
+/// The members of a set.
+fn registers(set: RegisterSet) -> impl Iterator<Item = usize> {
+    (0..16).filter(move |&register| set & bit(register) != 0)
+}

@@ -1,0 +1,255 @@
+//! Recording: a stretch of code is executed as always, one instruction after the other, and what
+//! each of them did is noted.
+
+use super::effects::{Effects, effects};
+use super::plain::{Only, Plain};
+use crate::core::Core;
+use crate::core::bus::CoreBus;
+use crate::core::regs::{Registers, flags};
+use crate::core::step::{Parts, Scratch, at_hand, fetch};
+use crate::exec::{Access, Bus, Flow, Size, Stall, execute};
+use crate::ids::{LineAddr, PhysAddr};
+use crate::mem::cache::{Footprint, LineState};
+use crate::mem::store_buffer::{BufferedStore, Forward};
+use crate::op::Op;
+use sim_core::Cycle;
+
+/// Longer stretches are cut.
+const MOST_INSTRUCTIONS: usize = 400;
+
+/// An access to memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MemoryAccess {
+    pub(super) addr: PhysAddr,
+    pub(super) size: u64,
+    pub(super) value: u64,
+}
+
+impl MemoryAccess {
+    fn end(&self) -> u64 {
+        self.addr.0 + self.size
+    }
+
+    pub(super) fn overlaps(&self, other: &MemoryAccess) -> bool {
+        self.addr.0 < other.end() && other.addr.0 < self.end()
+    }
+
+    pub(super) fn covers(&self, other: &MemoryAccess) -> bool {
+        self.addr.0 <= other.addr.0 && other.end() <= self.end()
+    }
+
+    pub(super) fn is_at(&self, other: &MemoryAccess) -> bool {
+        (self.addr, self.size) == (other.addr, other.size)
+    }
+}
+
+/// The registers that instructions with effects may change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Values {
+    pub(super) gpr: [u64; 16],
+    pub(super) rflags: u64,
+}
+
+impl Values {
+    fn of(regs: &Registers) -> Self {
+        Values { gpr: regs.gpr, rflags: regs.rflags }
+    }
+
+    pub(super) fn status(&self) -> u64 {
+        self.rflags & flags::STATUS
+    }
+}
+
+/// One instruction that was executed.
+#[derive(Clone, Debug)]
+pub(super) struct Executed {
+    pub(super) op: Op,
+    pub(super) effects: Effects,
+    /// Cycles since the start of the stretch.
+    pub(super) at: u64,
+    pub(super) before: Values,
+    pub(super) after: Values,
+    pub(super) load: Option<MemoryAccess>,
+    pub(super) store: Option<MemoryAccess>,
+    /// Cycles by [`Bus::charge`].
+    pub(super) charged: u32,
+    pub(super) taken: bool,
+}
+
+/// A stretch that was executed.
+#[derive(Clone, Debug)]
+pub(super) struct Recording {
+    pub(super) executed: Vec<Executed>,
+    pub(super) start: Registers,
+    /// [`Unit::paid`](crate::core::Unit::paid) before and after.
+    pub(super) paid: [LineAddr; 2],
+    /// [`Unit::fetch_line`](crate::core::Unit::fetch_line) after it.
+    pub(super) fetch_line: LineAddr,
+    /// The first instruction lay in the line of the one before.
+    pub(super) on_line: bool,
+    pub(super) first_line: LineAddr,
+    /// Where it ended.
+    pub(super) rip: u64,
+    /// Cycles that it took.
+    pub(super) cycles: u64,
+    /// Cycles after its start at which a store became visible last, if any did.
+    pub(super) last_commit: Option<u64>,
+    /// Stores that were still buffered, their times from its start on.
+    pub(super) pending: Vec<BufferedStore>,
+    pub(super) footprint: Footprint,
+}
+
+/// The world of a recorded instruction.
+struct Recorder<'a, 'b> {
+    bus: &'a mut CoreBus<'b>,
+    load: Option<MemoryAccess>,
+    store: Option<MemoryAccess>,
+    /// Lines of L1D that were looked up.
+    data: &'a mut Vec<LineAddr>,
+    charged: u32,
+}
+
+impl Recorder<'_, '_> {
+    /// Where a plain access lies that does not cross an aligned word.
+    fn place(&self, addr: u64, size: Size) -> Access<PhysAddr> {
+        let at = self.bus.plain.find(addr).ok_or(Stall::Wait)?;
+        if at.0 % 8 + size as u64 <= 8 { Ok(at) } else { Err(Stall::Wait) }
+    }
+}
+
+impl Plain for Recorder<'_, '_> {
+    fn load(&mut self, regs: &Registers, addr: u64, size: Size) -> Access<u64> {
+        let at = self.place(addr, size)?;
+        let line = at.line();
+        let forwarded = match self.bus.unit.stores.forward(at, size as u64) {
+            Forward::None => false,
+            Forward::Hit(_) => true,
+            Forward::Blocked => return Err(Stall::Wait),
+        };
+        let held = forwarded || self.bus.unit.caches.l1_state(line) != LineState::Invalid;
+        if !held || self.load.is_some() {
+            return Err(Stall::Wait);
+        }
+        let value = self.bus.load(regs, addr, size)?;
+        self.load = Some(MemoryAccess { addr: at, size: size as u64, value });
+        if !forwarded {
+            self.data.push(line);
+        }
+        Ok(value)
+    }
+
+    fn store(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
+        let at = self.place(addr, size)?;
+        let line = at.line();
+        let unit = &self.bus.unit;
+        let plain = unit.stores.room() > 0
+            && unit.caches.l1_state(line) == LineState::Modified
+            && !self.bus.log.watches(at)
+            && self.store.is_none();
+        if !plain {
+            return Err(Stall::Wait);
+        }
+        self.bus.store(regs, addr, size, value)?;
+        let value = value & u64::MAX >> (64 - 8 * size as u64);
+        self.store = Some(MemoryAccess { addr: at, size: size as u64, value });
+        self.data.push(line);
+        Ok(())
+    }
+
+    fn tsc(&mut self) -> u64 {
+        self.bus.tsc()
+    }
+
+    fn charge(&mut self, cycles: u32) {
+        self.charged += cycles;
+        self.bus.charge(cycles);
+    }
+}
+
+/// Executes a stretch of code that begins at RIP, up to `limit` at most, and records it. The store
+/// buffer is empty, and no interrupt is to be taken. `None` if nothing was executed.
+pub(super) fn record(
+    core: &mut Core,
+    scratch: &mut Scratch,
+    parts: &mut Parts<'_>,
+    limit: Cycle,
+) -> Option<Recording> {
+    let start = core.regs;
+    let began = core.unit.clock;
+    let paid = core.unit.paid;
+    let before = core.unit.caches.first_level();
+    let first_line = at_hand(core, scratch, parts)?.1;
+    let on_line = first_line == core.unit.fetch_line;
+    let (mut executed, mut data, mut code) = (Vec::new(), Vec::new(), Vec::new());
+    while executed.len() < MOST_INSTRUCTIONS && core.unit.clock < limit {
+        let clock = core.unit.clock;
+        parts.bus(&mut core.unit, core.regs.rip).drain_before(clock);
+        let Some((op, first, last)) = at_hand(core, scratch, parts) else { break };
+        let Some(effects) = effects(&op) else { break };
+        if first != core.unit.fetch_line {
+            code.push(first);
+        }
+        if last != first {
+            code.push(last);
+        }
+        if fetch(core, scratch, parts).is_err() {
+            break;
+        }
+        let Some(step) = execute_one(core, parts, (op, effects), &mut data) else { break };
+        executed.push(Executed { at: clock - began, ..step });
+    }
+    if executed.is_empty() {
+        return None;
+    }
+    let end = core.unit.clock;
+    parts.bus(&mut core.unit, core.regs.rip).drain_before(end);
+    let unit = &core.unit;
+    let moved =
+        |store: &BufferedStore| BufferedStore { ready: Cycle(store.ready - began), ..*store };
+    let committed = unit.stores.last_commit();
+    let stored = executed.iter().filter(|step: &&Executed| step.store.is_some()).count();
+    let pending: Vec<BufferedStore> = unit.stores.iter().map(moved).collect();
+    Some(Recording {
+        start,
+        paid: [paid, unit.paid],
+        fetch_line: unit.fetch_line,
+        on_line,
+        first_line,
+        rip: core.regs.rip,
+        cycles: end - began,
+        last_commit: (stored > pending.len()).then(|| committed - began),
+        pending,
+        footprint: unit.caches.footprint(&before, &data, &code),
+        executed,
+    })
+}
+
+/// Executes `op`, unless it needs more than hits in L1.
+fn execute_one(
+    core: &mut Core,
+    parts: &mut Parts<'_>,
+    (op, effects): (Op, Effects),
+    data: &mut Vec<LineAddr>,
+) -> Option<Executed> {
+    let Core { regs, unit } = core;
+    let (before, paid) = (Values::of(regs), unit.paid);
+    let plain = CoreBus::plain_ram(regs.cpl() == 3, parts.spec, parts.log);
+    let mut bus = CoreBus { plain, ..parts.bus(unit, regs.rip) };
+    let (load, store, charged) = (None, None, 0);
+    let mut world = Only(Recorder { bus: &mut bus, load, store, data, charged });
+    let flow = execute(regs, &mut world, &op);
+    let Only(Recorder { load, store, charged, .. }) = world;
+    let cost = bus.cost + op.cost();
+    let taken = match flow {
+        Ok(Flow::Next) => false,
+        Ok(Flow::Taken) => true,
+        // It did not complete, and will be executed again.
+        Ok(_) | Err(_) => {
+            unit.paid = paid;
+            return None;
+        }
+    };
+    unit.retire(cost);
+    let after = Values::of(regs);
+    Some(Executed { op, effects, at: 0, before, after, load, store, charged, taken })
+}
