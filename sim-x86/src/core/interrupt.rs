@@ -4,6 +4,7 @@
 //! blocked from its delivery to the next IRET (§6.7.1); STI and MOV SS hold interrupts off for one
 //! instruction (§6.8.3). Delivery drains the store buffer (§11.10).
 
+use crate::core::bus::CoreBus;
 use crate::core::regs::{flags, gpr};
 use crate::core::step::Parts;
 use crate::core::{Core, Note, Run};
@@ -303,7 +304,8 @@ impl Core {
         if let Some(tracker) = &mut parts.log.tracker {
             tracker.begin_step();
         }
-        let mut bus = parts.bus(&mut self.unit, interrupted.rip);
+        let plain = CoreBus::plain_ram(handler.cpl() == 3, parts.spec, parts.log);
+        let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, interrupted.rip) };
         bus.room(2 * (frame.len() + 1))?;
         for word in frame.into_iter().chain(event.error.map(u64::from)) {
             rsp = rsp.wrapping_sub(8);

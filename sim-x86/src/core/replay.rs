@@ -131,7 +131,7 @@ pub(super) fn try_stretch(
     }
     record_at(core, scratch, parts, limit);
     let executed = core.unit.instructions - before;
-    (executed > 0).then_some(0)
+    (executed > 0 || core.unit.clock > clock).then_some(0)
 }
 
 /// Records the stretch that begins at RIP.

@@ -21,6 +21,7 @@
 use crate::core::NO_LINE;
 use crate::core::bus::CoreBus;
 use crate::core::regs::Registers;
+use crate::core::step::Parts;
 use crate::core::{Activity, Core, Run, Unit};
 use crate::exec::{Flow, Size, alu, execute, operand};
 use crate::ids::{LineAddr, PhysAddr};
@@ -82,6 +83,67 @@ impl Core {
     }
 }
 
+/// Where [`Core::walk`] has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walked {
+    /// To the limit.
+    Limit,
+    /// To the head of the loop.
+    Head,
+    /// Out of the loop, or to an instruction that needs more than a look.
+    Elsewhere,
+}
+
+impl Core {
+    /// Executes what is left of an iteration of the loop that was parked last, as long as it hits
+    /// the most recent ways only, up to `limit`: without a look at pages or at the next event. With
+    /// `round`, on and on. No interrupt is to be taken, and nothing is buffered.
+    pub(crate) fn walk(
+        &mut self,
+        spin: &mut SpinProbe,
+        parts: &mut Parts<'_>,
+        limit: Cycle,
+        round: bool,
+    ) -> Walked {
+        spin.within = false;
+        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
+        let edition = parts.code.edition();
+        let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
+        let survey = &spin.survey;
+        let known = survey.known.is_some_and(|known| known.edition == edition);
+        if !known || !bus.unit.stores.is_empty() || !survey.code_hits(bus.unit) {
+            return Walked::Elsewhere;
+        }
+        let Some(mut at) = survey.ops.iter().position(|next| next.rip == self.regs.rip) else {
+            return Walked::Elsewhere;
+        };
+        while bus.unit.clock < limit {
+            let Surveyed { rip, op, line } = &survey.ops[at];
+            let polled = op.loads_from(&self.regs);
+            let hits = polled.is_none_or(|addr| bus.recent_line(addr, op.size).is_some());
+            if self.regs.rip != *rip || !hits {
+                return Walked::Elsewhere;
+            }
+            bus.cost = 0;
+            let Ok(Flow::Next | Flow::Taken) = execute(&mut self.regs, &mut bus, op) else {
+                return Walked::Elsewhere;
+            };
+            let cost = bus.cost + op.cost();
+            bus.unit.retire(cost);
+            bus.unit.fetch_line = *line;
+            at += 1;
+            if at == survey.ops.len() {
+                at = 0;
+                if !round {
+                    return Walked::Head;
+                }
+            }
+        }
+        spin.within = true;
+        Walked::Limit
+    }
+}
+
 /// Branches to other places before a candidate loop head is given up.
 const PATIENCE: u32 = 8;
 /// Failures in a row after which looking becomes rarer.
@@ -94,13 +156,22 @@ const MOST_LINES: usize = 8;
 /// Longer iterations than this are not surveyed.
 const MOST_INSTRUCTIONS: u64 = 32;
 
+/// An instruction of a loop.
+#[derive(Clone, Copy, Debug)]
+struct Surveyed {
+    rip: u64,
+    op: Op,
+    /// The line that it ends in.
+    line: LineAddr,
+}
+
 /// What one iteration of a loop does and which lines it touches.
 #[derive(Clone, Debug, Default)]
 struct Survey {
     /// True while each instruction is to be looked at.
     active: bool,
-    /// The instructions looked at, with their addresses.
-    ops: Vec<(u64, Op)>,
+    /// The instructions looked at, in their order.
+    ops: Vec<Surveyed>,
     /// The lines that they lie in.
     code: Vec<LineAddr>,
     /// The lines that they read.
@@ -130,25 +201,29 @@ impl Survey {
 
     /// The instructions of the loop at `head`, if it is the one that was parked last and its code
     /// is where it was then.
-    fn loop_at(&self, head: u64, unit: &Unit, edition: u64) -> Option<&[(u64, Op)]> {
-        let begins = self.ops.first().is_some_and(|&(rip, _)| rip == head);
+    fn loop_at(&self, head: u64, unit: &Unit, edition: u64) -> Option<&[Surveyed]> {
+        let begins = self.ops.first().is_some_and(|first| first.rip == head);
         let same = begins && self.known == Some(Known { fetch_line: unit.fetch_line, edition });
-        let hits = || self.code.iter().all(|&line| unit.caches.is_recent_code(line));
-        (same && hits()).then_some(&self.ops)
+        (same && self.code_hits(unit)).then_some(&self.ops)
+    }
+
+    /// True if fetching its instructions changes nothing in L1I.
+    fn code_hits(&self, unit: &Unit) -> bool {
+        self.code.iter().all(|&line| unit.caches.is_recent_code(line))
     }
 
     /// One iteration of `ops` from `regs` on: its cycles, if it takes the surveyed path, reads the
     /// surveyed lines only, and changes nothing but `regs`.
     fn iterate(
         &self,
-        ops: &[(u64, Op)],
+        ops: &[Surveyed],
         regs: &mut Registers,
         bus: &mut CoreBus<'_>,
     ) -> Option<u64> {
         let head = regs.rip;
         let mut period = 0;
-        for &(rip, ref op) in ops {
-            if regs.rip != rip {
+        for Surveyed { rip, op, .. } in ops {
+            if regs.rip != *rip {
                 return None;
             }
             if let Some(addr) = op.loads_from(regs) {
@@ -203,6 +278,8 @@ pub struct SpinProbe {
     pass: u32,
     /// True if the next loop is likely to be one that was interrupted.
     resumes: bool,
+    /// True if the core is likely to be within the loop that was parked last.
+    within: bool,
     survey: Survey,
 }
 
@@ -249,12 +326,24 @@ impl SpinProbe {
     /// The core's clock has jumped: what was remembered of it is no iteration any more.
     pub(crate) fn forget(&mut self) {
         (self.head, self.patience, self.failures, self.pass) = (0, 0, 0, 0);
-        (self.resumes, self.survey.active) = (false, false);
+        (self.resumes, self.survey.active, self.within) = (false, false, false);
+    }
+
+    /// The core has left the loop that it was parked in, somewhere within an iteration.
+    pub(crate) fn leave(&mut self) {
+        self.forget();
+        self.within = true;
+    }
+
+    /// True if the core may be within the loop that was parked last: see [`Core::walk`].
+    #[inline]
+    pub(crate) fn is_within(&self) -> bool {
+        self.within
     }
 
     /// The core returns from an interrupt: the loop that was interrupted is likely to go on.
     pub(crate) fn resume(&mut self) {
-        self.forget();
+        self.leave();
         self.resumes = true;
     }
 
@@ -279,7 +368,8 @@ impl SpinProbe {
         known: bool,
     ) {
         let survey = &mut self.survey;
-        survey.ops.push((rip, op));
+        let line = PhysAddr(code.0.0 + code.1 - 1).line();
+        survey.ops.push(Surveyed { rip, op, line });
         add_lines(&mut survey.code, code);
         if let Some(data) = data {
             add_lines(&mut survey.data, data);

@@ -11,7 +11,7 @@ use crate::core::bus::CoreBus;
 use crate::core::code::{CodeCache, CodePage, Lookup};
 use crate::core::regs::{Registers, flags};
 use crate::core::replay::{self, Replays};
-use crate::core::spin::SpinProbe;
+use crate::core::spin::{SpinProbe, Walked};
 use crate::core::translate::{PlainRam, Purpose, Target, translate};
 use crate::core::{Core, NO_LINE, Note, Run, Shadow, Unit, Wait};
 use crate::event::{Event, StopCause, Want};
@@ -138,7 +138,7 @@ enum Exit {
 /// included, as it posts them), and it has something to execute.
 pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) {
     let mut before = core.unit.instructions;
-    let mut fresh = core.unit.restarting;
+    let (mut fresh, mut alone) = (core.unit.restarting, false);
     let id = core.unit.id;
     let acting = parts.log.tracker.as_mut().map(|tracker| tracker.enter_core(id));
     while core.unit.run == Run::Running
@@ -157,12 +157,19 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
         let tries = std::mem::take(&mut fresh) && parts.replay && !scratch.spin.is_looking();
         if tries && let Some(replayed) = replay::try_stretch(core, scratch, parts, until) {
             before += replayed;
+            alone = true;
             continue;
         }
         let exit = if acting.is_some() {
             track_boundary(core, parts)
+        } else if std::mem::take(&mut alone) {
+            // What ends one stretch is one instruction, as a rule; the next may begin after it.
+            fresh = true;
+            boundary(core, parts)
         } else if scratch.spin.surveys() || core.goes_alone(parts) {
             boundary(core, parts)
+        } else if scratch.spin.is_within() {
+            walk(core, scratch, parts, until)
         } else {
             straight(core, scratch, parts, until)
         };
@@ -170,12 +177,7 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
             Exit::Look => {}
             Exit::Fetch => core.single(scratch, parts, until),
             Exit::Back => core.look_for_loop(scratch, parts, until),
-            Exit::Flow(flow, rip) => {
-                if flow == Flow::Iret {
-                    scratch.spin.resume();
-                }
-                core.follow(flow, rip, parts);
-            }
+            Exit::Flow(flow, rip) => core.follow(flow, rip, scratch, parts),
             Exit::Stalled(stall) => core.stalled(stall, parts),
         }
     }
@@ -195,6 +197,16 @@ fn boundary(core: &mut Core, parts: &mut Parts<'_>) -> Exit {
         }
     }
     Exit::Fetch
+}
+
+/// The rest of an iteration of the loop that was parked last.
+fn walk(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) -> Exit {
+    let limit = until.min(parts.queue.horizon());
+    match core.walk(&mut scratch.spin, parts, limit, !parts.skip) {
+        Walked::Head if scratch.spin.is_due() => Exit::Back,
+        Walked::Head | Walked::Limit => Exit::Look,
+        Walked::Elsewhere => straight(core, scratch, parts, until),
+    }
 }
 
 /// [`boundary`] in a run whose tile is looked for.
@@ -376,7 +388,8 @@ impl Core {
             tracker.begin_step();
             self.regs
         });
-        let mut bus = parts.bus(&mut self.unit, rip);
+        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
+        let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, rip) };
         let flow = match execute(&mut self.regs, &mut bus, &op) {
             Ok(flow) => flow,
             Err(stall) => return self.stalled(stall, parts),
@@ -397,7 +410,7 @@ impl Core {
                     self.look_for_loop(scratch, parts, until);
                 }
             }
-            flow => self.follow(flow, rip, parts),
+            flow => self.follow(flow, rip, scratch, parts),
         }
         if single_step {
             self.raise(Exception::Debug, parts);
@@ -446,7 +459,7 @@ impl Core {
     }
 
     /// Everything but falling through and jumping within a ring.
-    fn follow(&mut self, flow: Flow, rip: u64, parts: &mut Parts<'_>) {
+    fn follow(&mut self, flow: Flow, rip: u64, scratch: &mut Scratch, parts: &mut Parts<'_>) {
         match flow {
             Flow::Next | Flow::Repeat | Flow::Taken | Flow::Flags => {}
             Flow::Ring => {
@@ -460,6 +473,7 @@ impl Core {
                 self.unit.shadow = Shadow { at, active: true, nmi_too };
             }
             Flow::Iret => {
+                scratch.spin.resume();
                 self.unit.nmi_blocked = false;
                 // RF lasts for one instruction and has no effect here: there are no breakpoints.
                 self.regs.rflags &= !flags::RF;

@@ -90,6 +90,18 @@ impl Lapic {
         }
     }
 
+    /// For how many cycles after a store of `value` to the xAPIC page nothing outside of the APIC
+    /// comes of it. `None` if that is not foreseen.
+    #[must_use]
+    pub fn quiet_after(&self, offset: u32, value: u32) -> Option<u64> {
+        match offset {
+            at::EOI => Some(u64::MAX),
+            at::INITIAL_COUNT if value == 0 => Some(u64::MAX),
+            at::INITIAL_COUNT => Some(u64::from(value) * self.cycles_per_count()),
+            _ => None,
+        }
+    }
+
     /// A store to the xAPIC page at `now`. Unimplemented registers note an error in ESR; in
     /// x2APIC mode, or with the APIC off, the store is lost.
     pub fn write_mmio(&mut self, offset: u32, value: u32, now: Cycle) -> ApicEffect {

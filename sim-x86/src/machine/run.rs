@@ -243,7 +243,7 @@ impl Machine {
         if let Run::Parked(_) = core.unit.run {
             let scratch = &mut scratch[id.index()];
             core.unpark(now);
-            scratch.spin.forget();
+            scratch.spin.leave();
             track_unpark(core, parts.log.tracker.as_deref_mut());
             step::run(core, scratch, &mut parts, now);
         }

@@ -229,12 +229,17 @@ impl CoreBus<'_> {
             Target::Apic(offset) => {
                 self.drain()?;
                 self.cost += self.spec.interrupts.apic_write;
-                self.unit.note(Note::System, self.unit.clock, self.rip, u64::from(offset));
-                let (clock, value) = (self.unit.clock, value as u32);
-                let effect = self.unit.lapic.write_mmio(offset, value, clock);
-                self.apic_effect(effect);
+                self.write_apic(offset, value as u32);
                 Ok(())
             }
         }
+    }
+
+    /// A store reaches the core's own local APIC.
+    pub(in crate::core) fn write_apic(&mut self, offset: u32, value: u32) {
+        let clock = self.unit.clock;
+        self.unit.note(Note::System, clock, self.rip, u64::from(offset));
+        let effect = self.unit.lapic.write_mmio(offset, value, clock);
+        self.apic_effect(effect);
     }
 }

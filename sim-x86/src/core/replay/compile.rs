@@ -8,11 +8,12 @@
 
 use super::Varying;
 use super::effects::{Effects, RegisterSet, bit};
-use super::record::{Executed, MemoryAccess, Recording};
-use super::stretch::{Frame, NOWHERE, Place, Program, REGISTERS, Slot, Step, Stretch};
+use super::record::{ApicWrite, Executed, MemoryAccess, Recording};
+use super::stretch::{Effect, Frame, NOWHERE, Place, Program, REGISTERS, Slot, Step, Stretch};
 use crate::core::regs::gpr;
 use crate::exec::Size;
-use crate::op::{Form, Kind, Op, reg};
+use crate::exec::pure::Pure;
+use crate::op::{Form, Kind, Op, flag, reg};
 use std::collections::BTreeSet;
 
 /// What is known of a value.
@@ -34,10 +35,16 @@ const FLAGS: Variable = REGISTERS as Variable;
 #[derive(Clone, Copy)]
 enum Draft {
     Load { to: Variable, place: Place },
-    Low { to: Variable, from: Variable, size: u64 },
+    Low { to: Variable, from: Value, size: u64 },
+    Compute { pure: Pure, size: Size, a: Value, b: Value, to: Option<Variable> },
+    Double { right: bool, count: u8, size: Size, a: Value, b: Value, to: Variable },
+    Product { size: Size, a: Value, b: Value, low: Variable, high: Variable },
+    Select { cond: u8, size: Size, a: Value, b: Value, to: Variable },
+    Sum { a: Value, b: Value, shift: u8, disp: i32, to: Variable },
+    Clock { at: u64, low: Variable, high: Variable },
     Place { register: usize, value: Value },
     Flags(u64),
-    Execute { op: Op, load: Value, stored: Option<Variable>, clock: Option<u64> },
+    Execute { op: Op, load: Value, stored: Option<Variable>, writes_flags: bool },
     Keep { to: Variable, register: usize },
     Branch { cond: u8, taken: bool },
     Expect { variable: Variable, value: u64 },
@@ -70,7 +77,8 @@ struct Compiler<'a> {
     flags_placed: Value,
     loaded: Vec<Cell>,
     stored: Vec<Cell>,
-    /// Slots that are compared with the value of the recording.
+    effects: Vec<(Effect, Value)>,
+    /// Variables that are compared with the value of the recording.
     expected: Vec<(Variable, u64)>,
     variables: Variable,
     charged: u32,
@@ -105,6 +113,7 @@ impl<'a> Compiler<'a> {
             flags_placed: Value::Varies(FLAGS),
             loaded: Vec::new(),
             stored: Vec::new(),
+            effects: Vec::new(),
             expected: Vec::new(),
             variables: FLAGS + 1,
             charged: 0,
@@ -112,8 +121,11 @@ impl<'a> Compiler<'a> {
     }
 
     fn run(mut self, recording: &Recording) -> Result<Stretch, Obstacle> {
-        for step in &recording.executed {
+        for (index, step) in recording.executed.iter().enumerate() {
             self.instruction(step)?;
+            if let Some(write) = step.apic {
+                self.apic_write(step, index, write);
+            }
         }
         let last = recording.executed.last().ok_or(Obstacle::Unknown)?;
         self.place_flags(last.after.status())?;
@@ -124,6 +136,9 @@ impl<'a> Compiler<'a> {
         let Effects { reads, address, steers, .. } = step.effects;
         for register in registers(address) {
             self.fix(register, step.before.gpr[register])?;
+        }
+        if step.apic.is_some() {
+            return Ok(());
         }
         let loaded = step.load.map(|load| self.load(load)).transpose()?;
         if let Some(value) = self.copied(step, loaded) {
@@ -151,6 +166,22 @@ impl<'a> Compiler<'a> {
             || registers(reads).any(|register| moves(self.named[register]))
             || (step.effects.reads_flags && moves(self.flags_named));
         if varies { self.replay(step, loaded) } else { self.known(step) }
+    }
+
+    /// A store to the local APIC: the value of a register, or an immediate.
+    fn apic_write(&mut self, step: &Executed, index: usize, write: ApicWrite) {
+        let value = match step.op.form {
+            Form::MemReg => self.named[usize::from(step.op.src & 15)],
+            _ => Value::Fixed(write.value.into()),
+        };
+        let effect = Effect {
+            offset: write.offset,
+            at: step.at as u32,
+            index: index as u32,
+            rip: step.rip,
+            value: 0,
+        };
+        self.effects.push((effect, value));
     }
 
     /// The value that an instruction only moves from one place to another.
@@ -185,7 +216,7 @@ impl<'a> Compiler<'a> {
         if let Some(access) = step.store {
             let value = match value {
                 Value::Fixed(_) => Value::Fixed(access.value),
-                Value::Varies(slot) => self.low_part(slot, access.size),
+                Value::Varies(_) => self.low_part(value, access.size),
             };
             self.stored.push(Cell { access, value });
         } else {
@@ -198,13 +229,13 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// The low `size` bytes of a variable.
-    fn low_part(&mut self, variable: Variable, size: u64) -> Value {
+    /// The low `size` bytes of a value that varies.
+    fn low_part(&mut self, from: Value, size: u64) -> Value {
         if size == 8 {
-            return Value::Varies(variable);
+            return from;
         }
         let to = self.variable();
-        self.drafts.push(Draft::Low { to, from: variable, size });
+        self.drafts.push(Draft::Low { to, from, size });
         Value::Varies(to)
     }
 
@@ -231,6 +262,9 @@ impl<'a> Compiler<'a> {
             self.drafts.push(Draft::Branch { cond: step.op.cond, taken: step.taken });
             return Ok(());
         }
+        if self.computed(step, loaded) {
+            return Ok(());
+        }
         if matches!(step.op.kind, Kind::Push | Kind::PushImm | Kind::Pop | Kind::Leave) {
             // Those that only copy are done already; others would need the stack pointer placed.
             return Err(Obstacle::Unknown);
@@ -247,7 +281,7 @@ impl<'a> Compiler<'a> {
             op: step.op,
             load: loaded.unwrap_or(Value::Fixed(0)),
             stored: stored.map(|(_, variable)| variable),
-            clock: step.effects.reads_clock.then_some(step.at),
+            writes_flags: step.effects.writes_flags,
         });
         self.charged += step.charged;
         for register in registers(step.effects.writes) {
@@ -255,14 +289,123 @@ impl<'a> Compiler<'a> {
             self.drafts.push(Draft::Keep { to, register });
             (self.named[register], self.placed[register]) = (Value::Varies(to), Value::Varies(to));
         }
-        if step.effects.writes_flags {
-            let slot = Value::Varies(self.variable());
-            (self.flags_named, self.flags_placed) = (slot, slot);
-        }
-        if let Some((access, slot)) = stored {
-            self.stored.push(Cell { access, value: Value::Varies(slot) });
+        self.flags_from(step);
+        if let Some((access, variable)) = stored {
+            self.stored.push(Cell { access, value: Value::Varies(variable) });
         }
         Ok(())
+    }
+
+    /// The flags are those of `step` now, in the program and where replayed instructions find them.
+    fn flags_from(&mut self, step: &Executed) {
+        if step.effects.writes_flags {
+            let flags = Value::Varies(self.variable());
+            (self.flags_named, self.flags_placed) = (flags, flags);
+        }
+    }
+
+    /// The frequent instructions have steps of their own, which need no registers. True if this is
+    /// one of them.
+    fn computed(&mut self, step: &Executed, loaded: Option<Value>) -> bool {
+        let op = &step.op;
+        if op.kind == Kind::Rdtsc {
+            let (low, high) = (self.variable(), self.variable());
+            self.drafts.push(Draft::Clock { at: step.at, low, high });
+            self.named[gpr::RAX] = Value::Varies(low);
+            self.named[gpr::RDX] = Value::Varies(high);
+            return true;
+        }
+        if op.kind == Kind::Lea {
+            return self.sum(step);
+        }
+        let Some((a, b)) = self.operands(step, loaded) else { return false };
+        let size = op.size;
+        let result = match (Pure::of(op.kind), op.kind) {
+            (Some(pure), kind) => {
+                let writes = !matches!(kind, Kind::Cmp | Kind::Test);
+                let to = writes.then(|| self.variable());
+                self.drafts.push(Draft::Compute { pure, size, a, b, to });
+                to
+            }
+            (None, Kind::Shld | Kind::Shrd) if !op.has(flag::COUNT_CL) => {
+                let b = self.named[usize::from(op.src & 15)];
+                let (to, right) = (self.variable(), op.kind == Kind::Shrd);
+                self.drafts.push(Draft::Double { right, count: op.imm as u8, size, a, b, to });
+                Some(to)
+            }
+            (None, Kind::Mul) => {
+                let factor = if op.form == Form::Reg { a } else { b };
+                let (low, high) = (self.variable(), self.variable());
+                let a = self.named[gpr::RAX];
+                self.drafts.push(Draft::Product { size, a, b: factor, low, high });
+                self.named[gpr::RAX] = Value::Varies(low);
+                self.named[gpr::RDX] = Value::Varies(high);
+                self.flags_from(step);
+                return true;
+            }
+            (None, Kind::Cmov) => {
+                let to = self.variable();
+                self.drafts.push(Draft::Select { cond: op.cond, size, a, b, to });
+                Some(to)
+            }
+            (None, Kind::Mov) if op.form == Form::RegReg => {
+                let to = self.variable();
+                self.drafts.push(Draft::Low { to, from: b, size: size as u64 });
+                Some(to)
+            }
+            _ => return false,
+        };
+        self.flags_from(step);
+        if let Some(to) = result {
+            match step.store {
+                Some(access) => self.stored.push(Cell { access, value: Value::Varies(to) }),
+                None => self.named[usize::from(op.dst & 15)] = Value::Varies(to),
+            }
+        }
+        true
+    }
+
+    /// LEA.
+    fn sum(&mut self, step: &Executed) -> bool {
+        let op = &step.op;
+        if op.size != Size::B8 || op.has(flag::ADDR32) || op.base == reg::RIP {
+            return false;
+        }
+        let part = |id: u8| match id {
+            0..16 => self.named[usize::from(id)],
+            _ => Value::Fixed(0),
+        };
+        let (a, b) = (part(op.base), part(op.index));
+        let to = self.variable();
+        self.drafts.push(Draft::Sum { a, b, shift: op.scale, disp: op.disp, to });
+        self.named[usize::from(op.dst & 15)] = Value::Varies(to);
+        true
+    }
+
+    /// The two operands of an instruction, if they are whole registers of 4 or 8 bytes, memory, or
+    /// immediate.
+    fn operands(&self, step: &Executed, loaded: Option<Value>) -> Option<(Value, Value)> {
+        let op = &step.op;
+        let register = |id: u8| self.named[usize::from(id & 15)];
+        let is_high = |id: u8| (reg::HIGH_BYTE..reg::RIP).contains(&id);
+        let high = is_high(op.dst) || is_high(op.src);
+        let in_register = matches!(op.form, Form::RegReg | Form::MemReg);
+        if high || op.size < Size::B4 && !matches!(op.kind, Kind::Cmp | Kind::Test) {
+            return None;
+        }
+        let fixed = Value::Fixed(op.imm);
+        let a = match op.form {
+            Form::Mem | Form::MemReg | Form::MemImm => loaded?,
+            _ if op.dst < 16 => register(op.dst),
+            _ => fixed,
+        };
+        let b = match op.form {
+            _ if in_register => register(op.src),
+            Form::RegMem => loaded?,
+            Form::Mem => loaded?,
+            _ => fixed,
+        };
+        Some((a, b))
     }
 
     /// Lets the replayed instructions find the flags that the program has: `status`, if fixed.
@@ -315,11 +458,11 @@ impl<'a> Compiler<'a> {
             let (access, value) = (cell.access, cell.value);
             return match value {
                 Value::Fixed(_) if access.covers(&load) => Ok(Value::Fixed(load.value)),
-                Value::Varies(slot) if access.addr == load.addr && access.covers(&load) => {
+                Value::Varies(_) if access.addr == load.addr && access.covers(&load) => {
                     Ok(if access.size == load.size {
                         value
                     } else {
-                        self.low_part(slot, load.size)
+                        self.low_part(value, load.size)
                     })
                 }
                 Value::Fixed(_) | Value::Varies(_) => Err(Obstacle::Unknown),
@@ -362,6 +505,7 @@ impl<'a> Compiler<'a> {
         let results = changes.iter().map(|&(_, value)| value);
         let results = results.chain(visible.iter().map(|cell| cell.value));
         let results = results.chain(buffered.iter().map(|cell| cell.value));
+        let results = results.chain(self.effects.iter().map(|&(_, value)| value));
         let drafts = without_unused(self.drafts, results.clone());
         let slots = Slots::of(&drafts, results, usize::from(self.variables));
         let slots = slots.ok_or(Obstacle::Unknown)?;
@@ -381,11 +525,13 @@ impl<'a> Compiler<'a> {
         program.registers =
             changes.iter().map(|&(register, value)| (register, slots.of_value(value))).collect();
         program.fixed = registers(self.fixed).map(|n| (n as u8, recording.start.gpr[n])).collect();
+        let effect =
+            |&(effect, value): &(Effect, Value)| Effect { value: slots.of_value(value), ..effect };
+        program.effects = self.effects.iter().map(effect).collect();
         program.words = self.words.into();
         program.flags = last.map_or(0, |last| last.rflags);
         let mut ops = Vec::new();
-        let steps = drafts.iter().flat_map(|draft| slots.steps(draft, &mut ops));
-        program.steps = steps.flatten().collect();
+        program.steps = drafts.iter().map(|draft| slots.step(draft, &mut ops)).collect();
         program.ops = ops.into();
         program.constants = slots.constants.into();
         Ok(Stretch { frame: Frame::of(recording), program })
@@ -393,39 +539,102 @@ impl<'a> Compiler<'a> {
 }
 
 impl Draft {
-    /// The value that it uses.
-    fn uses(&self) -> Option<Value> {
+    /// The values that it uses.
+    fn uses(&self) -> impl Iterator<Item = Value> + use<> {
+        let (first, second) = match *self {
+            Draft::Expect { variable, .. } => (Some(Value::Varies(variable)), None),
+            Draft::Low { from: value, .. }
+            | Draft::Place { value, .. }
+            | Draft::Execute { load: value, .. } => (Some(value), None),
+            Draft::Compute { a, b, .. }
+            | Draft::Double { a, b, .. }
+            | Draft::Product { a, b, .. }
+            | Draft::Select { a, b, .. }
+            | Draft::Sum { a, b, .. } => (Some(a), Some(b)),
+            Draft::Load { .. }
+            | Draft::Clock { .. }
+            | Draft::Flags(_)
+            | Draft::Keep { .. }
+            | Draft::Branch { .. } => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+
+    /// The variables that it sets.
+    fn sets(&self) -> impl Iterator<Item = Variable> + use<> {
+        let (first, second) = match *self {
+            Draft::Load { to, .. }
+            | Draft::Low { to, .. }
+            | Draft::Double { to, .. }
+            | Draft::Select { to, .. }
+            | Draft::Sum { to, .. }
+            | Draft::Keep { to, .. } => (Some(to), None),
+            Draft::Compute { to, .. } | Draft::Execute { stored: to, .. } => (to, None),
+            Draft::Product { low, high, .. } | Draft::Clock { low, high, .. } => {
+                (Some(low), Some(high))
+            }
+            Draft::Place { .. } | Draft::Flags(_) | Draft::Branch { .. } | Draft::Expect { .. } => {
+                (None, None)
+            }
+        };
+        first.into_iter().chain(second)
+    }
+
+    /// True if it sets the status flags, and if it reads the old ones.
+    fn flags(&self) -> (bool, bool) {
         match *self {
-            Draft::Low { from: variable, .. } | Draft::Expect { variable, .. } => {
-                Some(Value::Varies(variable))
-            }
-            Draft::Place { value, .. } | Draft::Execute { load: value, .. } => Some(value),
-            Draft::Load { .. } | Draft::Flags(_) | Draft::Keep { .. } | Draft::Branch { .. } => {
-                None
-            }
+            Draft::Compute { pure, .. } => (true, pure.reads_flags()),
+            Draft::Double { .. } => (true, true),
+            Draft::Product { .. } | Draft::Flags(_) => (true, false),
+            Draft::Execute { writes_flags, .. } => (writes_flags, true),
+            Draft::Select { .. } | Draft::Branch { .. } => (false, true),
+            Draft::Load { .. }
+            | Draft::Low { .. }
+            | Draft::Sum { .. }
+            | Draft::Clock { .. }
+            | Draft::Place { .. }
+            | Draft::Keep { .. }
+            | Draft::Expect { .. } => (false, false),
         }
+    }
+
+    /// True if it does more than to set variables and flags.
+    fn acts(&self) -> bool {
+        matches!(
+            self,
+            Draft::Branch { .. }
+                | Draft::Expect { .. }
+                | Draft::Execute { .. }
+                | Draft::Place { .. }
+        )
     }
 }
 
 /// The drafts without those whose results nobody uses, not even as one of the `results`.
 fn without_unused(drafts: Vec<Draft>, results: impl Iterator<Item = Value>) -> Vec<Draft> {
     let mut used: BTreeSet<Variable> = BTreeSet::new();
-    let mut mark = |value| {
+    let mark = |used: &mut BTreeSet<Variable>, value| {
         if let Value::Varies(variable) = value {
             used.insert(variable);
         }
     };
-    results.for_each(&mut mark);
-    drafts.iter().filter_map(Draft::uses).for_each(mark);
-    drafts
-        .into_iter()
-        .filter(|draft| match draft {
-            Draft::Load { to, .. } | Draft::Low { to, .. } | Draft::Keep { to, .. } => {
-                used.contains(to)
-            }
-            _ => true,
-        })
-        .collect()
+    results.for_each(|value| mark(&mut used, value));
+    // The flags at the end count.
+    let mut flags_used = true;
+    let mut kept = Vec::new();
+    for draft in drafts.into_iter().rev() {
+        let (writes_flags, reads_flags) = draft.flags();
+        let needed = draft.acts()
+            || (writes_flags && flags_used)
+            || draft.sets().any(|variable| used.contains(&variable));
+        if needed {
+            draft.uses().for_each(|value| mark(&mut used, value));
+            flags_used = reads_flags || (flags_used && !writes_flags);
+            kept.push(draft);
+        }
+    }
+    kept.reverse();
+    kept
 }
 
 /// Which value stands in which slot.
@@ -443,9 +652,10 @@ impl Slots {
         let mut constants = vec![0];
         let written = drafts.iter().filter_map(|draft| match *draft {
             Draft::Flags(value) | Draft::Expect { value, .. } => Some(Value::Fixed(value)),
+            Draft::Sum { disp, .. } => Some(Value::Fixed(i64::from(disp) as u64)),
             _ => None,
         });
-        let used = drafts.iter().filter_map(Draft::uses);
+        let used = drafts.iter().flat_map(Draft::uses);
         for value in used.chain(written).chain(results) {
             if let Value::Fixed(value) = value
                 && !constants.contains(&value)
@@ -474,36 +684,59 @@ impl Slots {
         }
     }
 
-    /// The steps of a draft; its instruction is added to `ops`.
-    fn steps(&self, draft: &Draft, ops: &mut Vec<Op>) -> [Option<Step>; 2] {
-        let mut clock = None;
-        let step = match *draft {
+    /// The step of a draft; its instruction is added to `ops`.
+    fn step(&self, draft: &Draft, ops: &mut Vec<Op>) -> Step {
+        let to_of = |to: Option<Variable>| to.map_or(NOWHERE, |to| self.of_variable(to));
+        match *draft {
             Draft::Load { to, place } => place.load(self.of_variable(to)),
             Draft::Low { to, from, size } => {
-                let (to, from) = (self.of_variable(to), self.of_variable(from));
+                let (to, from) = (self.of_variable(to), self.of_value(from));
                 Step::Low { to, from, size: size as u8 }
+            }
+            Draft::Compute { pure, size, a, b, to } => {
+                let (a, b) = (self.of_value(a), self.of_value(b));
+                Step::Compute { pure, size, a, b, to: to_of(to) }
+            }
+            Draft::Double { right, count, size, a, b, to } => {
+                let (a, b, to) = (self.of_value(a), self.of_value(b), self.of_variable(to));
+                Step::Double { right, count, size, a, b, to }
+            }
+            Draft::Product { size, a, b, low, high } => {
+                let (a, b) = (self.of_value(a), self.of_value(b));
+                let (low, high) = (self.of_variable(low), self.of_variable(high));
+                Step::Product { size, a, b, low, high }
+            }
+            Draft::Select { cond, size, a, b, to } => {
+                let (a, b, to) = (self.of_value(a), self.of_value(b), self.of_variable(to));
+                Step::Select { cond, size, a, b, to }
+            }
+            Draft::Sum { a, b, shift, disp, to } => {
+                let (a, b, to) = (self.of_value(a), self.of_value(b), self.of_variable(to));
+                let disp = self.of_value(Value::Fixed(i64::from(disp) as u64));
+                Step::Sum { a, b, shift, disp, to }
+            }
+            Draft::Clock { at, low, high } => {
+                let (low, high) = (self.of_variable(low), self.of_variable(high));
+                Step::Clock { at: at as u32, low, high }
             }
             Draft::Place { register, value } => {
                 Step::Place { register: register as u8, from: self.of_value(value) }
             }
             Draft::Flags(status) => Step::Flags { from: self.of_value(Value::Fixed(status)) },
-            Draft::Execute { op, load, stored, clock: at } => {
-                clock = at.map(|at| Step::Clock { at: at as u32 });
+            Draft::Execute { op, load, stored, .. } => {
                 ops.push(op);
-                let stored = stored.map_or(NOWHERE, |variable| self.of_variable(variable));
-                Step::Execute { op: ops.len() as u16 - 1, load: self.of_value(load), stored }
+                let (op, load) = (ops.len() as u16 - 1, self.of_value(load));
+                Step::Execute { op, load, stored: to_of(stored) }
             }
             Draft::Keep { to, register } => {
                 Step::Keep { to: self.of_variable(to), register: register as u8 }
             }
             Draft::Branch { cond, taken } => Step::Branch { cond, taken },
             Draft::Expect { variable, value } => {
-                let (slot, value) =
-                    (self.of_variable(variable), self.of_value(Value::Fixed(value)));
-                Step::Expect { slot, value }
+                let slot = self.of_variable(variable);
+                Step::Expect { slot, value: self.of_value(Value::Fixed(value)) }
             }
-        };
-        [clock, Some(step)]
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 
 use super::effects::{Effects, effects};
 use super::plain::{Only, Plain};
-use crate::core::Core;
 use crate::core::bus::CoreBus;
 use crate::core::regs::{Registers, flags};
 use crate::core::step::{Parts, Scratch, at_hand, fetch};
+use crate::core::translate::{Purpose, Target, translate};
+use crate::core::{Core, Run};
 use crate::exec::{Access, Bus, Flow, Size, Stall, execute};
 use crate::ids::{LineAddr, PhysAddr};
 use crate::mem::cache::{Footprint, LineState};
@@ -43,6 +44,13 @@ impl MemoryAccess {
     }
 }
 
+/// A store to the local APIC: offset of the register, and value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ApicWrite {
+    pub(super) offset: u32,
+    pub(super) value: u32,
+}
+
 /// The registers that instructions with effects may change.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Values {
@@ -67,10 +75,13 @@ pub(super) struct Executed {
     pub(super) effects: Effects,
     /// Cycles since the start of the stretch.
     pub(super) at: u64,
+    pub(super) rip: u64,
     pub(super) before: Values,
     pub(super) after: Values,
     pub(super) load: Option<MemoryAccess>,
     pub(super) store: Option<MemoryAccess>,
+    /// A store to the core's own local APIC.
+    pub(super) apic: Option<ApicWrite>,
     /// Cycles by [`Bus::charge`].
     pub(super) charged: u32,
     pub(super) taken: bool,
@@ -104,6 +115,7 @@ struct Recorder<'a, 'b> {
     bus: &'a mut CoreBus<'b>,
     load: Option<MemoryAccess>,
     store: Option<MemoryAccess>,
+    apic: Option<ApicWrite>,
     /// Lines of L1D that were looked up.
     data: &'a mut Vec<LineAddr>,
     charged: u32,
@@ -114,6 +126,24 @@ impl Recorder<'_, '_> {
     fn place(&self, addr: u64, size: Size) -> Access<PhysAddr> {
         let at = self.bus.plain.find(addr).ok_or(Stall::Wait)?;
         if at.0 % 8 + size as u64 <= 8 { Ok(at) } else { Err(Stall::Wait) }
+    }
+
+    /// A store to the local APIC that interrupts nobody before the end of the stretch: with
+    /// interrupts off.
+    fn store_to_apic(
+        &mut self,
+        regs: &Registers,
+        addr: u64,
+        (offset, size): (u32, Size),
+        value: u64,
+    ) -> Access<()> {
+        let foreseen = self.bus.unit.lapic.quiet_after(offset, value as u32).is_some();
+        if !foreseen || size != Size::B4 || regs.interrupts_enabled() || self.load.is_some() {
+            return Err(Stall::Wait);
+        }
+        self.bus.store(regs, addr, size, value)?;
+        self.apic = Some(ApicWrite { offset, value: value as u32 });
+        Ok(())
     }
 }
 
@@ -139,6 +169,11 @@ impl Plain for Recorder<'_, '_> {
     }
 
     fn store(&mut self, regs: &Registers, addr: u64, size: Size, value: u64) -> Access<()> {
+        if let Ok(Target::Apic(offset)) =
+            translate(self.bus.spec.translation, addr, false, Purpose::Write)
+        {
+            return self.store_to_apic(regs, addr, (offset, size), value);
+        }
         let at = self.place(addr, size)?;
         let line = at.line();
         let unit = &self.bus.unit;
@@ -167,7 +202,7 @@ impl Plain for Recorder<'_, '_> {
 }
 
 /// Executes a stretch of code that begins at RIP, up to `limit` at most, and records it. The store
-/// buffer is empty, and no interrupt is to be taken. `None` if nothing was executed.
+/// buffer is empty, and no interrupt is to be taken. `None` if there is nothing to be recorded.
 pub(super) fn record(
     core: &mut Core,
     scratch: &mut Scratch,
@@ -181,7 +216,11 @@ pub(super) fn record(
     let first_line = at_hand(core, scratch, parts)?.1;
     let on_line = first_line == core.unit.fetch_line;
     let (mut executed, mut data, mut code) = (Vec::new(), Vec::new(), Vec::new());
-    while executed.len() < MOST_INSTRUCTIONS && core.unit.clock < limit {
+    while executed.len() < MOST_INSTRUCTIONS && core.unit.clock < limit.min(parts.queue.horizon()) {
+        // A store to the local APIC asks for it. Nothing is taken: interrupts are off then.
+        if core.unit.attention && core.service(parts) {
+            break;
+        }
         let clock = core.unit.clock;
         parts.bus(&mut core.unit, core.regs.rip).drain_before(clock);
         let Some((op, first, last)) = at_hand(core, scratch, parts) else { break };
@@ -195,8 +234,18 @@ pub(super) fn record(
         if fetch(core, scratch, parts).is_err() {
             break;
         }
-        let Some(step) = execute_one(core, parts, (op, effects), &mut data) else { break };
-        executed.push(Executed { at: clock - began, ..step });
+        match execute_one(core, parts, (op, effects), &mut data) {
+            Outcome::Done(step) => {
+                executed.push(Executed { at: step.at - began.0, ..*step });
+            }
+            // It waits for stores to leave; another time it will be recorded, if there is time.
+            Outcome::Waits if core.unit.clock >= limit => {
+                core.unit.restarting = true;
+                return None;
+            }
+            Outcome::Waits => {}
+            Outcome::Refused => break,
+        }
     }
     if executed.is_empty() {
         return None;
@@ -224,32 +273,46 @@ pub(super) fn record(
     })
 }
 
+/// What came of an instruction.
+enum Outcome {
+    Done(Box<Executed>),
+    /// It has to wait until the core's own stores have left.
+    Waits,
+    /// It needs more than hits in L1: it has not been executed.
+    Refused,
+}
+
 /// Executes `op`, unless it needs more than hits in L1.
 fn execute_one(
     core: &mut Core,
     parts: &mut Parts<'_>,
     (op, effects): (Op, Effects),
     data: &mut Vec<LineAddr>,
-) -> Option<Executed> {
+) -> Outcome {
     let Core { regs, unit } = core;
-    let (before, paid) = (Values::of(regs), unit.paid);
+    let (before, paid, began, rip) = (Values::of(regs), unit.paid, unit.clock, regs.rip);
     let plain = CoreBus::plain_ram(regs.cpl() == 3, parts.spec, parts.log);
-    let mut bus = CoreBus { plain, ..parts.bus(unit, regs.rip) };
-    let (load, store, charged) = (None, None, 0);
-    let mut world = Only(Recorder { bus: &mut bus, load, store, data, charged });
+    let mut bus = CoreBus { plain, ..parts.bus(unit, rip) };
+    let recorder =
+        Recorder { bus: &mut bus, load: None, store: None, apic: None, data, charged: 0 };
+    let mut world = Only(recorder);
     let flow = execute(regs, &mut world, &op);
-    let Only(Recorder { load, store, charged, .. }) = world;
+    let Only(Recorder { load, store, apic, charged, .. }) = world;
     let cost = bus.cost + op.cost();
     let taken = match flow {
         Ok(Flow::Next) => false,
         Ok(Flow::Taken) => true,
+        Err(Stall::Wait) if unit.clock > began && unit.run == Run::Running => {
+            return Outcome::Waits;
+        }
         // It did not complete, and will be executed again.
         Ok(_) | Err(_) => {
             unit.paid = paid;
-            return None;
+            return Outcome::Refused;
         }
     };
     unit.retire(cost);
-    let after = Values::of(regs);
-    Some(Executed { op, effects, at: 0, before, after, load, store, charged, taken })
+    let (at, after) = (began.0, Values::of(regs));
+    let step = Executed { op, effects, at, rip, before, after, load, store, apic, charged, taken };
+    Outcome::Done(Box::new(step))
 }

@@ -8,7 +8,10 @@ use super::record::Recording;
 use crate::core::regs::{Registers, flags};
 use crate::core::step::Parts;
 use crate::core::{Core, Unit};
-use crate::exec::{Access, Flow, Size, condition, execute};
+use crate::exec::muldiv::mul;
+use crate::exec::operand::{mask, set_status};
+use crate::exec::pure::Pure;
+use crate::exec::{Access, Flow, Size, condition, execute, shift};
 use crate::ids::{LineAddr, PhysAddr};
 use crate::mem::cache::Footprint;
 use crate::mem::ram::Ram;
@@ -65,13 +68,23 @@ pub(super) enum Step {
     Load { to: Slot, size: u8, addr: u32 },
     /// The low bytes of a value.
     Low { to: Slot, from: Slot, size: u8 },
+    /// An instruction with two operands.
+    Compute { pure: Pure, size: Size, a: Slot, b: Slot, to: Slot },
+    /// SHLD or SHRD.
+    Double { right: bool, count: u8, size: Size, a: Slot, b: Slot, to: Slot },
+    /// MUL.
+    Product { size: Size, a: Slot, b: Slot, low: Slot, high: Slot },
+    /// CMOVcc.
+    Select { cond: u8, size: Size, a: Slot, b: Slot, to: Slot },
+    /// LEA: base, shifted index, displacement.
+    Sum { a: Slot, b: Slot, shift: u8, disp: Slot, to: Slot },
+    /// RDTSC, so many cycles after the start.
+    Clock { at: u32, low: Slot, high: Slot },
     /// Puts a value where the next instructions look for it.
     Place { register: u8, from: Slot },
     /// Sets the status flags.
     Flags { from: Slot },
-    /// The next instruction begins so many cycles after the start.
-    Clock { at: u32 },
-    /// Executes an instruction, which loads what stands in `load`.
+    /// Executes any other instruction, which loads what stands in `load`.
     Execute { op: u16, load: Slot, stored: Slot },
     /// Takes a result.
     Keep { to: Slot, register: u8 },
@@ -81,7 +94,18 @@ pub(super) enum Step {
     Expect { slot: Slot, value: Slot },
 }
 
-const _: () = assert!(size_of::<Step>() == 8);
+const _: () = assert!(size_of::<Step>() <= 12);
+
+/// A store to the core's own local APIC.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Effect {
+    pub(super) offset: u32,
+    /// When, in cycles and in instructions after the start.
+    pub(super) at: u32,
+    pub(super) index: u32,
+    pub(super) rip: u64,
+    pub(super) value: Slot,
+}
 
 /// A stretch of code.
 #[derive(Clone, Debug)]
@@ -103,6 +127,8 @@ pub(super) struct Frame {
     fetch_line: LineAddr,
     paid: LineAddr,
     last_commit: Option<u64>,
+    /// It ends with a store to the local APIC.
+    ends_at_apic: bool,
     /// Lines that it writes.
     written: Vec<PhysAddr>,
 }
@@ -124,6 +150,8 @@ pub(super) struct Program {
     pub(super) stores: Box<[(Place, Slot)]>,
     /// Stores that are buffered at its end, their times from the start on.
     pub(super) pending: Box<[(BufferedStore, Slot)]>,
+    /// Stores to the local APIC.
+    pub(super) effects: Box<[Effect]>,
     /// RFLAGS at its end, apart from the status flags.
     pub(super) flags: u64,
     /// Cycles charged to the instructions that are executed.
@@ -158,7 +186,6 @@ impl Start {
 struct Tape {
     load: u64,
     stored: u64,
-    tsc: u64,
     charged: u32,
 }
 
@@ -175,7 +202,8 @@ impl Plain for Tape {
     }
 
     fn tsc(&mut self) -> u64 {
-        self.tsc
+        // RDTSC has a step of its own.
+        0
     }
 
     fn charge(&mut self, cycles: u32) {
@@ -219,6 +247,13 @@ impl Desk {
         self.slots[usize::from(slot) % SLOTS] = value;
     }
 
+    /// Takes a result and its status flags.
+    #[inline(always)]
+    fn set(&mut self, to: Slot, (value, status): (u64, u64)) {
+        self.put(to, value);
+        set_status(&mut self.regs, status);
+    }
+
     /// The registers, and the constants of a stretch.
     fn lay_out(&mut self, regs: &Registers, constants: &[u64]) {
         // Of the others, instructions with effects look at none but the privilege level.
@@ -253,6 +288,7 @@ impl Frame {
             fetch_line: recording.fetch_line,
             paid: recording.paid[1],
             last_commit: recording.last_commit,
+            ends_at_apic: recording.executed.last().is_some_and(|step| step.apic.is_some()),
             written,
         }
     }
@@ -267,6 +303,10 @@ impl Frame {
         (unit.fetch_line, unit.paid) = (self.fetch_line, self.paid);
         (unit.restarting, unit.announced) = (false, false);
         unit.activity += 1;
+        if unit.attention && !self.ends_at_apic {
+            // What the instruction loop does at the boundary after such a store.
+            unit.attention = unit.nmi_pending || unit.lapic.deliverable().is_some();
+        }
     }
 }
 
@@ -296,26 +336,55 @@ impl Program {
 
     /// The instructions whose operands vary. False if they take another course.
     fn execute(&self, desk: &mut Desk, began: u64, ram: &Ram) -> bool {
-        let mut world = Only(Tape { load: 0, stored: 0, tsc: 0, charged: 0 });
+        let mut charged = 0;
         for step in &self.steps {
             match *step {
                 Step::Load { to, size, addr } => {
                     desk.put(to, Place { addr, size: size.into() }.read(ram));
                 }
                 Step::Low { to, from, size } => desk.put(to, low(desk.at(from), size.into())),
+                Step::Compute { pure, size, a, b, to } => {
+                    let old = desk.regs.rflags;
+                    desk.set(to, pure.apply(desk.at(a), desk.at(b), old, size));
+                }
+                Step::Double { right, count, size, a, b, to } => {
+                    let shift = if right { shift::shrd } else { shift::shld };
+                    let (a, b) = (desk.at(a) & mask(size), desk.at(b) & mask(size));
+                    desk.set(to, shift(a, b, count.into(), desk.regs.rflags, size));
+                }
+                Step::Product { size, a, b, low, high } => {
+                    let (a, b) = (desk.at(a) & mask(size), desk.at(b) & mask(size));
+                    let (upper, out) = mul(a, b, size);
+                    desk.set(low, out);
+                    desk.put(high, upper);
+                }
+                Step::Select { cond, size, a, b, to } => {
+                    let which = if condition(cond, desk.regs.rflags) { b } else { a };
+                    desk.put(to, desk.at(which) & mask(size));
+                }
+                Step::Sum { a, b, shift, disp, to } => {
+                    let sum = desk.at(a).wrapping_add(desk.at(b) << shift);
+                    desk.put(to, sum.wrapping_add(desk.at(disp)));
+                }
+                Step::Clock { at, low, high } => {
+                    let tsc = began.wrapping_add(at.into());
+                    desk.put(low, tsc & mask(Size::B4));
+                    desk.put(high, tsc >> 32);
+                }
                 Step::Place { register, from } => {
                     desk.regs.gpr[usize::from(register) % REGISTERS] = desk.at(from);
                 }
                 Step::Flags { from } => {
-                    desk.regs.rflags = desk.regs.rflags & !flags::STATUS | desk.at(from);
+                    let status = desk.at(from);
+                    set_status(&mut desk.regs, status);
                 }
-                Step::Clock { at } => world.0.tsc = began.wrapping_add(at.into()),
                 Step::Execute { op, load, stored } => {
-                    world.0.load = desk.at(load);
+                    let mut world = Only(Tape { load: desk.at(load), stored: 0, charged });
                     let flow = execute(&mut desk.regs, &mut world, &self.ops[usize::from(op)]);
                     if flow != Ok(Flow::Next) {
                         return false;
                     }
+                    charged = world.0.charged;
                     desk.put(stored, world.0.stored);
                 }
                 Step::Keep { to, register } => {
@@ -333,7 +402,27 @@ impl Program {
                 }
             }
         }
-        world.0.charged == self.charged
+        charged == self.charged
+    }
+
+    /// True if nothing comes of the stores to the local APIC before the stretch ends.
+    fn is_quiet(&self, unit: &Unit, desk: &Desk, cycles: u64) -> bool {
+        self.effects.iter().all(|effect| {
+            let quiet = unit.lapic.quiet_after(effect.offset, desk.at(effect.value) as u32);
+            quiet.is_some_and(|quiet| quiet >= cycles - u64::from(effect.at))
+        })
+    }
+
+    /// The local APIC gets what was stored to it.
+    fn act(&self, core: &mut Core, parts: &mut Parts<'_>, desk: &Desk) {
+        let (began, before) = (core.unit.clock, core.unit.instructions);
+        for effect in &self.effects {
+            core.unit.clock = began + u64::from(effect.at);
+            core.unit.instructions = before + u64::from(effect.index);
+            let mut bus = parts.bus(&mut core.unit, effect.rip);
+            bus.write_apic(effect.offset, desk.at(effect.value) as u32);
+        }
+        (core.unit.clock, core.unit.instructions) = (began, before);
     }
 
     /// What was computed is put in place.
@@ -390,6 +479,10 @@ impl Stretch {
         if !program.execute(desk, began, parts.ram) {
             return Err(Refusal::Course);
         }
+        if !program.is_quiet(&core.unit, desk, frame.cycles) {
+            return Err(Refusal::Course);
+        }
+        program.act(core, parts, desk);
         program.leave_behind(frame, core, parts.ram, desk);
         frame.leave_behind(core);
         Ok(())
