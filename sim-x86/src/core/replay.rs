@@ -17,6 +17,7 @@
 //!
 //! Derived state: which stretches are known never changes a result.
 
+mod by_page;
 mod compile;
 mod effects;
 mod plain;

@@ -244,17 +244,6 @@ impl Survey {
     }
 }
 
-/// A loop that can be parked again.
-#[derive(Debug)]
-pub(crate) struct Retried {
-    /// The registers at the head of its first iteration that repeats.
-    pub(crate) regs: Registers,
-    /// Instructions before that.
-    pub(crate) executed: u64,
-    /// From there on.
-    pub(crate) park: Park,
-}
-
 fn add_lines(lines: &mut Vec<LineAddr>, (first, bytes): (PhysAddr, u64)) {
     for line in [first.line(), PhysAddr(first.0 + bytes - 1).line()] {
         if !lines.contains(&line) {
@@ -379,34 +368,50 @@ impl SpinProbe {
     }
 
     /// Tries the loop that was parked last, if the core has just come back to its head: how it can
-    /// be parked again, if it repeats at once or after one iteration that ends by `limit`.
+    /// be parked again, if it repeats at once or after one iteration that ends by `limit`, and how
+    /// many instructions come before that. `regs` are then those at the head of the first iteration
+    /// that repeats; else they are as they were.
     pub(crate) fn retry(
         &self,
-        regs: &Registers,
+        regs: &mut Registers,
         bus: &mut CoreBus<'_>,
         edition: u64,
         limit: Cycle,
-    ) -> Option<Retried> {
+    ) -> Option<(u64, Park)> {
         let unit = &*bus.unit;
         let fresh = unit.stores.is_empty() && unit.paid == NO_LINE;
         if !fresh || unit.locked_until > unit.clock {
             return None;
         }
         let ops = self.survey.loop_at(regs.rip, unit, edition)?;
+        let before = *regs;
+        let park = self.repeat(ops, regs, bus, limit);
+        if park.is_none() {
+            *regs = before;
+        }
+        park
+    }
+
+    fn repeat(
+        &self,
+        ops: &[Surveyed],
+        regs: &mut Registers,
+        bus: &mut CoreBus<'_>,
+        limit: Cycle,
+    ) -> Option<(u64, Park)> {
         let instructions = ops.len() as u64;
-        let (mut regs, mut since) = (*regs, unit.clock);
+        let mut since = bus.unit.clock;
         for executed in [0, instructions] {
-            let mut after = regs;
-            let period = self.survey.iterate(ops, &mut after, bus)?;
-            if after == regs {
+            let head = *regs;
+            let period = self.survey.iterate(ops, regs, bus)?;
+            if *regs == head {
                 let park = Park { since, period, instructions, stores: false, counted: None };
-                return Some(Retried { regs, executed, park });
+                return Some((executed, park));
             }
             since += period;
             if since > limit {
                 return None;
             }
-            regs = after;
         }
         None
     }

@@ -543,13 +543,13 @@ impl Core {
         let limit = until.min(parts.queue.horizon());
         let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
         let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
-        let Some(again) = scratch.spin.retry(&self.regs, &mut bus, edition, limit) else {
+        let Some((executed, park)) = scratch.spin.retry(&mut self.regs, &mut bus, edition, limit)
+        else {
             return false;
         };
-        self.regs = again.regs;
-        self.unit.clock = again.park.since;
-        self.unit.instructions += again.executed;
-        self.unit.run = Run::Parked(again.park);
+        self.unit.clock = park.since;
+        self.unit.instructions += executed;
+        self.unit.run = Run::Parked(park);
         true
     }
 

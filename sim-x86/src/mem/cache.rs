@@ -289,6 +289,15 @@ impl Level2 {
         }
     }
 
+    /// Gives a present line this state and makes it the most recent of its set.
+    fn renew(&mut self, line: LineAddr, state: LineState) -> bool {
+        let Some(at) = self.find(line) else { return false };
+        let set = self.set_mut(line);
+        set[at] = pack(line, state);
+        to_front(set, at);
+        true
+    }
+
     fn insert(&mut self, line: LineAddr, state: LineState) -> Option<(LineAddr, LineState)> {
         push(self.set_mut(line), line, state)
     }
@@ -317,11 +326,20 @@ pub enum Probed {
 }
 
 /// The private caches of one core.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PrivateCaches {
     l1d: Level1,
     l1i: Level1,
     l2: Level2,
+    /// See [`PrivateCaches::insertions`].
+    #[serde(skip)]
+    insertions: u64,
+}
+
+impl PartialEq for PrivateCaches {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.l1d, &self.l1i, &self.l2) == (&other.l1d, &other.l1i, &other.l2)
+    }
 }
 
 impl PrivateCaches {
@@ -332,6 +350,7 @@ impl PrivateCaches {
             l1d: Level1::new(spec.l1d_sets, spec.l1d_ways),
             l1i: Level1::new(spec.l1i_sets, spec.l1i_ways),
             l2: Level2::new(spec.l2_sets, spec.l2_ways),
+            insertions: 0,
         }
     }
 
@@ -443,6 +462,14 @@ impl PrivateCaches {
         }
     }
 
+    /// How often lines came into L1D, or may have become writable. Derived: it decides what is tried
+    /// in vain, never what happens.
+    #[inline]
+    #[must_use]
+    pub fn insertions(&self) -> u64 {
+        self.insertions
+    }
+
     /// True if `line` is not in L1D and may not be written: [`PrivateCaches::write`] changes nothing.
     #[must_use]
     pub fn is_away(&self, line: LineAddr) -> bool {
@@ -450,6 +477,7 @@ impl PrivateCaches {
     }
 
     fn insert_l1d(&mut self, line: LineAddr, state: LineState) {
+        self.insertions += 1;
         if let Some((victim, LineState::Modified)) = self.l1d.insert(line, state) {
             self.l2.set_state(victim, LineState::Modified);
         }
@@ -462,13 +490,8 @@ impl PrivateCaches {
         state: LineState,
         instruction: bool,
     ) -> Option<(LineAddr, bool)> {
-        let victim = if self.l2.find(line).is_some() {
-            self.l2.set_state(line, state);
-            self.l2.touch(line);
-            None
-        } else {
-            self.l2.insert(line, state)
-        };
+        self.insertions += 1;
+        let victim = if self.l2.renew(line, state) { None } else { self.l2.insert(line, state) };
         let evicted = victim.map(|(victim, in_l2)| {
             let dirty = in_l2.max(self.l1d.state(victim)) == LineState::Modified;
             self.l1d.set_state(victim, LineState::Invalid);

@@ -87,6 +87,19 @@ impl Ram {
         change
     }
 
+    /// The bytes of a page.
+    #[inline]
+    #[must_use]
+    pub fn page(&self, number: usize) -> &[u8; PAGE_BYTES] {
+        self.pages.chunk(number)
+    }
+
+    /// The bytes of a page for writing, unless clones share it.
+    #[inline]
+    pub fn own_page(&mut self, number: usize) -> Option<&mut [u8; PAGE_BYTES]> {
+        self.pages.own_chunk(number)
+    }
+
     /// Reads any number of bytes; bytes outside RAM read as 0xff.
     pub fn read_bytes(&self, addr: PhysAddr, bytes: &mut [u8]) {
         for (i, byte) in bytes.iter_mut().enumerate() {

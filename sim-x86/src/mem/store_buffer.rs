@@ -106,6 +106,12 @@ pub struct StoreBuffer {
     /// load whose bits are clear need not search. Derived: spare bits cost time only.
     #[serde(skip)]
     places: Places,
+    /// What [`PrivateCaches::insertions`] was when the line of the oldest store was found to be
+    /// away: until it changes, trying again does nothing. Derived: forgetting it costs time only.
+    ///
+    /// [`PrivateCaches::insertions`]: crate::mem::cache::PrivateCaches::insertions
+    #[serde(skip)]
+    stuck: Option<u64>,
 }
 
 /// See [`StoreBuffer::places`].
@@ -146,6 +152,7 @@ impl StoreBuffer {
             last_commit: Cycle(0),
             due: Cycle::NEVER,
             places: Places(0),
+            stuck: None,
         }
     }
 
@@ -211,6 +218,19 @@ impl StoreBuffer {
         self.due = self.stores.front().map_or(Cycle::NEVER, due);
     }
 
+    /// The oldest store waits for a line of which L1D has no copy either, there having been so many
+    /// insertions.
+    pub fn stick(&mut self, insertions: u64) {
+        self.stuck = Some(insertions);
+    }
+
+    /// True if it still waits for that line, nothing having been inserted since.
+    #[inline]
+    #[must_use]
+    pub fn is_stuck(&self, insertions: u64) -> bool {
+        self.stuck == Some(insertions)
+    }
+
     /// When a store left last.
     #[must_use]
     pub fn last_commit(&self) -> Cycle {
@@ -221,6 +241,7 @@ impl StoreBuffer {
     #[inline]
     pub fn retire_head(&mut self, at: Cycle) {
         self.stores.drop_front();
+        self.stuck = None;
         self.last_commit = at;
         self.settle_due();
         if self.due == Cycle::NEVER {

@@ -23,7 +23,7 @@ impl CoreBus<'_> {
         self.drain_before(clock);
         let due = self.unit.stores.due();
         self.pause = self.horizon;
-        if due >= clock || !self.head_is_away() {
+        if due >= clock || !self.is_stuck() {
             self.pause = self.horizon.min(due + 1);
         }
         clock < self.horizon
@@ -31,9 +31,16 @@ impl CoreBus<'_> {
 
     /// True if the oldest store waits for a line of which L1D has no copy either: until that line
     /// comes, trying to make the store visible does nothing at all.
-    fn head_is_away(&self) -> bool {
-        let head = self.unit.stores.head();
-        head.is_some_and(|(store, _)| self.unit.caches.is_away(store.addr.line()))
+    fn is_stuck(&self) -> bool {
+        self.unit.stores.is_stuck(self.unit.caches.insertions())
+    }
+
+    /// The line of the oldest store is not owned.
+    #[cold]
+    fn stick(&mut self, line: LineAddr) {
+        if self.unit.caches.is_away(line) {
+            self.unit.stores.stick(self.unit.caches.insertions());
+        }
     }
 
     /// Blocks the instruction until `count` more stores have left the buffer.
@@ -70,8 +77,11 @@ impl CoreBus<'_> {
     pub fn drain_before(&mut self, until: Cycle) {
         while self.unit.stores.due() < until {
             let Some((store, at)) = self.unit.stores.head() else { return };
-            if !self.unit.caches.write(store.addr.line()) {
+            if self.is_stuck() {
                 return;
+            }
+            if !self.unit.caches.write(store.addr.line()) {
+                return self.stick(store.addr.line());
             }
             self.track_commit(&store, at, false);
             self.unit.stores.retire_head(at);

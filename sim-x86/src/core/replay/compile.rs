@@ -7,6 +7,7 @@
 //! the clock, and what is computed from them. Copies move no values, only names.
 
 use super::Varying;
+use super::by_page::ByPage;
 use super::effects::{Effects, RegisterSet, bit};
 use super::record::{ApicWrite, Executed, MemoryAccess, Recording};
 use super::stretch::{Effect, Frame, NOWHERE, Place, Program, REGISTERS, Slot, Step, Stretch};
@@ -514,8 +515,9 @@ impl<'a> Compiler<'a> {
             let place = Place::new(cell.access.addr, cell.access.size)?;
             Some((place, slots.of_value(cell.value)))
         };
-        program.stores =
-            visible.iter().map(store).collect::<Option<_>>().ok_or(Obstacle::Unknown)?;
+        let stores: Option<Vec<_>> = visible.iter().map(store).collect();
+        let stores = stores.and_then(|stores| ByPage::new(stores.into_iter()));
+        program.stores = stores.ok_or(Obstacle::Unknown)?;
         program.pending = recording
             .pending
             .iter()
@@ -528,7 +530,7 @@ impl<'a> Compiler<'a> {
         let effect =
             |&(effect, value): &(Effect, Value)| Effect { value: slots.of_value(value), ..effect };
         program.effects = self.effects.iter().map(effect).collect();
-        program.words = self.words.into();
+        program.words = ByPage::new(self.words.into_iter()).ok_or(Obstacle::Unknown)?;
         program.flags = last.map_or(0, |last| last.rflags);
         let mut ops = Vec::new();
         program.steps = drafts.iter().map(|draft| slots.step(draft, &mut ops)).collect();

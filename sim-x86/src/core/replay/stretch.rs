@@ -2,6 +2,7 @@
 //! operands vary, then all that the stretch leaves behind.
 
 use super::Varying;
+use super::by_page::ByPage;
 use super::effects::bit;
 use super::plain::{Only, Plain};
 use super::record::Recording;
@@ -14,7 +15,7 @@ use crate::exec::pure::Pure;
 use crate::exec::{Access, Flow, Size, condition, execute, shift};
 use crate::ids::{LineAddr, PhysAddr};
 use crate::mem::cache::Footprint;
-use crate::mem::ram::Ram;
+use crate::mem::ram::{PAGE_BYTES, Ram};
 use crate::mem::store_buffer::BufferedStore;
 use crate::op::Op;
 use sim_core::Cycle;
@@ -47,11 +48,24 @@ impl Place {
         Step::Load { to, size: self.size as u8, addr: self.addr }
     }
 
-    fn addr(self) -> PhysAddr {
+    /// `bits` from byte `at` of a page on.
+    pub(super) fn on(page: u32, at: u16, bits: u64) -> Self {
+        Place { addr: page * PAGE_BYTES as u32 + u32::from(at), size: bits as u32 / 8 }
+    }
+
+    pub(super) fn page(self) -> u32 {
+        self.addr / PAGE_BYTES as u32
+    }
+
+    pub(super) fn offset(self) -> u16 {
+        (self.addr % PAGE_BYTES as u32) as u16
+    }
+
+    pub(super) fn addr(self) -> PhysAddr {
         PhysAddr(self.addr.into())
     }
 
-    fn size(self) -> u64 {
+    pub(super) fn size(self) -> u64 {
         self.size.into()
     }
 
@@ -139,7 +153,7 @@ pub(super) struct Program {
     /// Registers that have to hold these values.
     pub(super) fixed: Box<[(u8, u64)]>,
     /// Words that have to be what they were.
-    pub(super) words: Box<[(Place, u64)]>,
+    pub(super) words: ByPage<u64>,
     /// What is copied into the slots behind the registers.
     pub(super) constants: Box<[u64]>,
     pub(super) steps: Box<[Step]>,
@@ -147,7 +161,7 @@ pub(super) struct Program {
     /// Registers at its end, those that it changes.
     pub(super) registers: Box<[(u8, Slot)]>,
     /// Stores that are visible at its end; of those to the same bytes the last.
-    pub(super) stores: Box<[(Place, Slot)]>,
+    pub(super) stores: ByPage<Slot>,
     /// Stores that are buffered at its end, their times from the start on.
     pub(super) pending: Box<[(BufferedStore, Slot)]>,
     /// Stores to the local APIC.
@@ -322,15 +336,14 @@ impl Program {
         let same = |&(register, value): &(u8, u64)| {
             core.regs.gpr[usize::from(register) % REGISTERS] == value
         };
-        let holds = |&(place, value): &(Place, u64)| place.read(ram) == value;
-        if self.fixed.iter().all(same) && self.words.iter().all(holds) {
+        if self.fixed.iter().all(same) && self.words.hold(ram, |value| value) {
             return Ok(());
         }
         for &(register, _) in self.fixed.iter().filter(|&fixed| !same(fixed)) {
             varying.registers |= bit(usize::from(register));
         }
-        let words = self.words.iter().filter(|&word| !holds(word));
-        varying.words.extend(words.map(|(place, _)| (place.addr(), place.size())));
+        let words = self.words.others(ram, |value| value);
+        varying.words.extend(words.iter().map(|place| (place.addr(), place.size())));
         Err(Refusal::Value)
     }
 
@@ -428,9 +441,7 @@ impl Program {
     /// What was computed is put in place.
     fn leave_behind(&self, frame: &Frame, core: &mut Core, ram: &mut Ram, desk: &Desk) {
         let Core { regs, unit } = core;
-        for &(place, slot) in &self.stores {
-            ram.replace(place.addr(), place.size(), desk.at(slot));
-        }
+        self.stores.write(ram, |slot| desk.at(slot));
         if let Some(commit) = frame.last_commit {
             unit.stores.left_until(unit.clock + commit);
         }
