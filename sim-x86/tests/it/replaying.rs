@@ -214,8 +214,9 @@ fn a_handler_that_repeats_is_replayed() {
 
 #[test]
 fn a_run_may_end_at_any_cycle_of_a_stretch() {
+    type End = fn(&mut CodeAssembler) -> Written;
     // What is done last takes long, or is a store, or stores are behind.
-    let ends: [(u32, fn(&mut CodeAssembler) -> Written); 4] = [
+    let ends: [(u32, End); 4] = [
         (1, |a| a.add(qword_ptr(rbp + 0x30), rax)),
         (20, |a| a.add(qword_ptr(rbp + 0x30), rax)),
         (20, |a| a.rdtsc()),
