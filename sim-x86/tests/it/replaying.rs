@@ -2,19 +2,21 @@
 //! on and off.
 //!
 //! - `handlers`: random interrupt handlers
+//! - `ticking`: a handler by hand, run with replays and without
 
 mod handlers;
+mod ticking;
 
 use crate::guest::{self, DATA};
-use handlers::{APIC, HANDLER, VECTOR, handle, plans, start_timer};
-use iced_x86::IcedError;
+use handlers::{APIC, HANDLER, VECTOR, plans, start_timer};
 use iced_x86::code_asm::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use sim_core::{Cycle, Stream};
 use sim_x86::ids::{CoreId, PhysAddr};
-use sim_x86::trace::{Observer, Record, TraceMask};
+use sim_x86::trace::TraceMask;
 use sim_x86::{Machine, Speed, Stop};
 use std::cell::Cell;
+use ticking::{PERIOD, Pair, WARM, Written, counts, sleeps, ticking, ticking_in, warm};
 
 /// Runs `machine` up to each of the `cuts` at every speed and compares it with itself. How many
 /// instructions were executed with all speed-ups, and with all but replays.
@@ -68,143 +70,6 @@ fn random_handlers_run_the_same_at_every_speed() {
     let (executed, all) = (executed.get(), all.get());
     // Most of them do not repeat: what they have to show is that this makes no difference.
     assert!(executed < all / 100 * 96, "{executed} of {all} were executed");
-}
-
-/// Cycles between two interrupts of the machines below.
-const PERIOD: u64 = 1_980;
-/// Runs this long before anything is looked at: enough for recordings.
-const WARM: u64 = 300 * PERIOD;
-
-type Written = Result<(), IcedError>;
-
-/// A machine whose CPU 0 spins, all others run `other`, and CPU 0 handles a timer's interrupts: with
-/// `body`, between saving and restoring RAX, RCX and RDX, and the EOI.
-fn ticking(
-    cores: u32,
-    store_commit: u32,
-    body: impl FnOnce(&mut CodeAssembler) -> Written,
-    other: impl FnOnce(&mut CodeAssembler) -> Written,
-) -> Machine {
-    let mut spec = guest::spec(cores);
-    spec.memory.store_commit = store_commit;
-    let count = (PERIOD / u64::from(spec.interrupts.apic_timer_tick)) as u32;
-    let write = |a: &mut CodeAssembler| -> Written {
-        let (mut elsewhere, mut spin) = (a.create_label(), a.create_label());
-        a.test(rdi, rdi)?;
-        a.jnz(elsewhere)?;
-        start_timer(a, count, true)?;
-        a.set_label(&mut spin)?;
-        a.pause()?;
-        a.jmp(spin)?;
-        a.set_label(&mut elsewhere)?;
-        a.nop()?;
-        a.mov(rbp, DATA)?;
-        other(a)?;
-        a.hlt()
-    };
-    let mut machine = guest::machine_of(spec, |a| write(a).expect("the program assembles"));
-    handle(&mut machine, |a| {
-        for register in [rax, rcx, rdx] {
-            a.push(register)?;
-        }
-        body(a)?;
-        a.mov(dword_ptr(r14 + 0xb0), 0)?;
-        for register in [rdx, rcx, rax] {
-            a.pop(register)?;
-        }
-        a.iretq()
-    });
-    machine
-}
-
-/// A body that counts, and does enough for a recording.
-fn counts(a: &mut CodeAssembler) -> Written {
-    a.mov(rax, qword_ptr(rbp))?;
-    a.inc(rax)?;
-    a.mov(qword_ptr(rbp), rax)?;
-    for at in [0x10, 0x18, 0x20] {
-        a.mov(rcx, qword_ptr(rbp + at))?;
-        a.lea(rdx, qword_ptr(rcx + rax * 2))?;
-        a.mov(qword_ptr(rbp + 0x100 + at), rdx)?;
-    }
-    a.rdtsc()?;
-    a.mov(qword_ptr(rbp + 0x140), rax)
-}
-
-/// Other CPUs sleep.
-fn sleeps(_: &mut CodeAssembler) -> Written {
-    Ok(())
-}
-
-/// Two machines that are the same, with replays and without, run side by side.
-struct Pair([Machine; 2]);
-
-/// What an observer saw, all of it.
-struct Seen(TraceMask, Vec<Record>);
-
-impl Observer for Seen {
-    fn wants(&self) -> TraceMask {
-        self.0
-    }
-    fn on(&mut self, record: &Record) {
-        self.1.push(*record);
-    }
-}
-
-impl Pair {
-    fn new(machine: &Machine) -> Self {
-        Pair([machine.clone(), machine.clone()])
-    }
-
-    fn speeds() -> [Speed; 2] {
-        [Speed::default(), Speed { replay: false, ..Speed::default() }]
-    }
-
-    /// Runs both for some time: how it ended, and what was seen.
-    fn run(&mut self, cycles: u64, wants: TraceMask) -> (Stop, Vec<Record>) {
-        let until = self.0[0].now() + cycles;
-        let mut ends = self.0.iter_mut().zip(Pair::speeds()).map(|(machine, speed)| {
-            let mut seen = Seen(wants, Vec::new());
-            let stop = machine.run(until, speed, &mut seen);
-            (stop, seen.1, machine.trace_hash())
-        });
-        let (replayed, plain) = (ends.next().expect("two"), ends.next().expect("two"));
-        drop(ends);
-        assert!(replayed == plain, "at {}: {:?}, {:?}", self.0[1].now(), replayed.0, plain.0);
-        assert!(self.0[0] == self.0[1], "another state at {}", self.0[1].now());
-        (plain.0, plain.1)
-    }
-
-    fn pass(&mut self, cycles: u64) {
-        assert_eq!(self.run(cycles, TraceMask::default()).0, Stop::Deadline);
-    }
-
-    /// Changes both.
-    fn change(&mut self, change: impl Fn(&mut Machine)) {
-        self.0.iter_mut().for_each(change);
-    }
-
-    /// True if most of what passes now is replayed.
-    fn replays(&mut self) -> bool {
-        let executed = |pair: &Pair| [pair.0[0].executed(), pair.0[1].executed()];
-        let before = executed(self);
-        self.pass(20 * PERIOD);
-        let after = executed(self);
-        let (executed, all) = (after[0] - before[0], after[1] - before[1]);
-        executed < all * 3 / 4
-    }
-
-    fn word(&self, at: u64) -> u64 {
-        guest::word(&self.0[0], at)
-    }
-}
-
-/// A machine that has run until it replays its handler.
-fn warm(machine: &Machine) -> Pair {
-    let mut pair = Pair::new(machine);
-    pair.pass(WARM);
-    assert!(pair.replays());
-    pair
 }
 
 #[test]
@@ -265,6 +130,89 @@ fn what_another_cpu_writes_is_seen() {
         let (count, result) = (pair.word(DATA), pair.word(DATA + 0x118));
         assert!(count > 290 * (n + 1), "{count}");
         assert!(result >= 2 * count + pair.word(DATA + 0x18) - 3, "{result}");
+    }
+}
+
+#[test]
+fn a_line_that_was_waited_for_is_paid_once() {
+    // A stretch begins with a load, which has to wait now and then: the line was taken by CPU 1,
+    // which has a slower timer.
+    const WORD: u64 = DATA + 0x2_0000;
+    let body = |a: &mut CodeAssembler| {
+        let mut only_reads = a.create_label();
+        a.test(rdi, rdi)?;
+        a.jz(only_reads)?;
+        a.inc(qword_ptr(WORD))?;
+        a.set_label(&mut only_reads)?;
+        a.mov(dword_ptr(r14 + 0x80), 0)?;
+        a.mov(rcx, qword_ptr(WORD))?;
+        counts(a)
+    };
+    let machine = ticking(2, 1, body, |a| {
+        let mut again = a.create_label();
+        start_timer(a, 7 * 90 + 4, true)?;
+        a.set_label(&mut again)?;
+        a.hlt()?;
+        a.jmp(again)
+    });
+    let mut pair = warm(&machine);
+    for _ in 0..300 {
+        pair.pass(PERIOD + 7);
+    }
+    assert!(pair.word(WORD) > 80);
+}
+
+#[test]
+fn a_stretch_begins_in_the_line_of_the_instruction_before_or_in_another() {
+    // The loop has a stretch after its access to the local APIC, and after an interrupt that comes
+    // there; its lines and those of the handler share sets of L1I.
+    let turn = |a: &mut CodeAssembler| {
+        a.mov(dword_ptr(r14 + 0x80), 0)?;
+        for at in 0..12 {
+            a.mov(r8, qword_ptr(rbp + 0x300))?;
+            a.lea(r9, qword_ptr(r8 + at))?;
+        }
+        Ok(())
+    };
+    let body = |a: &mut CodeAssembler| {
+        counts(a)?;
+        (0..200).try_for_each(|_| a.nop())
+    };
+    let mut pair = warm(&ticking_in(1, 1, turn, body, sleeps));
+    for _ in 0..PERIOD {
+        pair.pass(PERIOD + 1);
+    }
+}
+
+#[test]
+fn a_word_that_was_stored_in_part_is_not_taken_for_known() {
+    // Both words change; the parts are those of memory, not of the last store.
+    let parts: [fn(&mut CodeAssembler) -> Written; 2] = [
+        |a| {
+            a.add(dword_ptr(rbp + 0x54), 3)?;
+            a.mov(byte_ptr(rbp + 0x50), 7)?;
+            (0..9).try_for_each(|_| a.nop())?;
+            a.mov(rax, qword_ptr(rbp + 0x50))
+        },
+        |a| {
+            a.shl(rax, 31)?;
+            a.mov(qword_ptr(rbp + 0x58), rax)?;
+            (0..9).try_for_each(|_| a.nop())?;
+            a.mov(eax, dword_ptr(rbp + 0x5c))
+        },
+    ];
+    for part in parts {
+        let body = |a: &mut CodeAssembler| {
+            a.mov(rax, qword_ptr(rbp))?;
+            a.inc(rax)?;
+            a.mov(qword_ptr(rbp), rax)?;
+            part(a)?;
+            a.mov(qword_ptr(rbp + 0x130), rax)
+        };
+        let mut pair = Pair::new(&ticking(1, 1, body, sleeps));
+        for _ in 0..3 {
+            pair.pass(WARM + 7);
+        }
     }
 }
 

@@ -206,6 +206,17 @@ impl Writer<'_> {
 
     pub(super) fn set_condition(&mut self, p: Piece) -> Result<(), IcedError> {
         let code = from(Code::Seto_rm8, usize::from(p.src % 16));
+        // What keeps some of the flags, or all.
+        match p.imm & 7 {
+            0 => self.a.inc(Piece::quad(p.dst))?,
+            1 => self.a.dec(Piece::quad(p.dst))?,
+            2 => self.a.shl(Piece::quad(p.dst), cl)?,
+            3 => {
+                self.a.mov(Piece::quad(p.dst), u64::from(p.place))?;
+                self.a.inc(Piece::quad(p.dst))?;
+            }
+            _ => {}
+        }
         if p.how & 1 == 0 {
             return self.add(Instruction::with1(code, p.register(p.dst, 0)));
         }
