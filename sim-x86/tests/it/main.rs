@@ -5,6 +5,7 @@ mod home;
 mod litmus;
 mod locks;
 mod perturb;
+mod replaying;
 mod scale;
 mod skipping;
 mod snapshots;
