@@ -146,7 +146,7 @@ fn record_at(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, limi
     }
     let Some(recording) = recording else { return };
     // What ended because time was up may be longer next time.
-    let whole = core.unit.clock < limit;
+    let whole = core.unit.clock < limit.min(parts.queue.horizon());
     if whole && let Some(stretch) = compile::compile(&recording, &place.varying) {
         place.keep(stretch);
     }

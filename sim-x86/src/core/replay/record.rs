@@ -251,7 +251,8 @@ pub(super) fn record(
         return None;
     }
     let end = core.unit.clock;
-    parts.bus(&mut core.unit, core.regs.rip).drain_before(end);
+    let visible = end.min(limit).min(parts.queue.horizon());
+    parts.bus(&mut core.unit, core.regs.rip).drain_before(visible);
     let unit = &core.unit;
     let moved =
         |store: &BufferedStore| BufferedStore { ready: Cycle(store.ready - began), ..*store };

@@ -133,16 +133,13 @@ pub(super) struct Stretch {
 pub(super) struct Frame {
     start: Start,
     footprint: Footprint,
-    /// Start of its last instruction, and its end, in cycles after its start.
-    last: u64,
+    /// Cycles that it takes.
     cycles: u64,
     pub(super) instructions: u64,
     rip: u64,
     fetch_line: LineAddr,
     paid: LineAddr,
     last_commit: Option<u64>,
-    /// It ends with a store to the local APIC.
-    ends_at_apic: bool,
     /// Lines that it writes.
     written: Vec<PhysAddr>,
 }
@@ -295,14 +292,12 @@ impl Frame {
                 on_line: recording.on_line,
             },
             footprint: recording.footprint.clone(),
-            last: recording.executed.last().map_or(0, |step| step.at),
             cycles: recording.cycles,
             instructions: recording.executed.len() as u64,
             rip: recording.rip,
             fetch_line: recording.fetch_line,
             paid: recording.paid[1],
             last_commit: recording.last_commit,
-            ends_at_apic: recording.executed.last().is_some_and(|step| step.apic.is_some()),
             written,
         }
     }
@@ -317,8 +312,8 @@ impl Frame {
         (unit.fetch_line, unit.paid) = (self.fetch_line, self.paid);
         (unit.restarting, unit.announced) = (false, false);
         unit.activity += 1;
-        if unit.attention && !self.ends_at_apic {
-            // What the instruction loop does at the boundary after such a store.
+        if unit.attention {
+            // What the instruction loop does at the boundary after a store to the local APIC.
             unit.attention = unit.nmi_pending || unit.lapic.deliverable().is_some();
         }
     }
@@ -468,8 +463,8 @@ impl Stretch {
         self.frame.written.iter().any(|&line| parts.log.watches(line))
     }
 
-    /// Replays the stretch, if it would take the course that was recorded and its last instruction
-    /// begins before `limit`. Else nothing has changed. HOT.
+    /// Replays the stretch, if it would take the course that was recorded and ends before `limit`.
+    /// Else nothing has changed. HOT.
     pub(super) fn replay(
         &self,
         core: &mut Core,
@@ -478,7 +473,8 @@ impl Stretch {
         (desk, varying): (&mut Desk, &mut Varying),
     ) -> Result<(), Refusal> {
         let Stretch { frame, program } = self;
-        if core.unit.clock + frame.last >= limit {
+        // At its end, the instruction loop has gone on: the next one has been fetched.
+        if core.unit.clock + frame.cycles >= limit {
             return Err(Refusal::Time);
         }
         if !frame.start.fits(&core.regs, &core.unit) || !frame.footprint.fits(&core.unit.caches) {
