@@ -147,6 +147,9 @@ fn wait(a: &mut CodeAssembler, plan: &Plan, kind: usize) -> Result<(), IcedError
         // Stretches begin here too, after an access to the local APIC, and after interrupts.
         _ => {
             a.mov(dword_ptr(r14 + 0x80), 0)?;
+            if plan.shares {
+                a.add(r11, qword_ptr(SHARED + 24))?;
+            }
             for at in 0..8 {
                 a.mov(rax, qword_ptr(rbp + 0x1000 * (at & 3) + 8 * at))?;
                 a.lea(rcx, qword_ptr(rax + rax * 2 + at))?;

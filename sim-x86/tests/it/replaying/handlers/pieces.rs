@@ -327,6 +327,11 @@ impl Writer<'_> {
             self.a.push(register)?;
         }
         self.a.inc(qword_ptr(rbp + COUNT))?;
+        if plan.shares && plan.seed & 2 != 0 {
+            // A load that has come before the store in front of it has left.
+            self.a.mov(qword_ptr(SHARED + 136), rbx)?;
+            self.a.add(rcx, qword_ptr(SHARED + 24))?;
+        }
         self.body(&plan.before, None)?;
         self.a.mov(dword_ptr(r14 + 0xb0), 0)?;
         if plan.shares {
