@@ -19,6 +19,7 @@
 
 mod by_page;
 mod compile;
+mod draft;
 mod effects;
 mod plain;
 mod record;
@@ -35,7 +36,7 @@ use sim_core::Cycle;
 use std::sync::Arc;
 use stretch::{Desk, Refusal, Stretch};
 
-/// Places that are remembered, per core: their addresses decide which ones displace each other.
+/// Places that are remembered, per core: each address has two that it may take.
 const PLACES: usize = 32;
 /// Visits before the first recording.
 const VISITS: u32 = 16;
@@ -158,7 +159,12 @@ impl Replays {
         if self.places.is_empty() {
             self.places.resize_with(PLACES, Place::default);
         }
-        let place = &mut self.places[position(rip)];
+        let first = position(rip);
+        let [one, other] = [first, first ^ 1].map(|n| &self.places[n]);
+        // A place where nothing is known makes room before another.
+        let taken = one.rip != rip && one.rip != 0;
+        let second = other.rip == rip || (taken && other.courses.is_empty());
+        let place = &mut self.places[if second { first ^ 1 } else { first }];
         if place.rip != rip {
             *place = Place { rip, wait: VISITS, patience: VISITS, ..Place::default() };
         }

@@ -83,7 +83,8 @@ pub(super) fn effects(op: &Op) -> Option<Effects> {
             Effects { reads: partly, address: RSP, writes: dst | RSP, ..none }
         }
         Kind::Leave => Effects { address: RBP, writes: RSP | RBP, ..none },
-        Kind::Jmp | Kind::Nop | Kind::Pause | Kind::Cld | Kind::Cli => none,
+        // A NOP reads nothing, whatever operands it has.
+        Kind::Jmp | Kind::Nop | Kind::Pause | Kind::Cld | Kind::Cli => Effects::default(),
         Kind::Jcc => Effects { reads_flags: true, steers: true, ..none },
         Kind::Call | Kind::Ret => Effects { address: RSP, writes: RSP, steers: true, ..none },
         Kind::CallIndirect => {
