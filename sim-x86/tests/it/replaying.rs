@@ -388,3 +388,36 @@ fn clones_and_snapshots_go_on_alike() {
         machine = goes_on;
     }
 }
+
+#[test]
+fn a_timer_that_expires_within_a_handler_is_not_overlooked() {
+    // The handler sets the timer: every 64th time so that it expires before the handler ends.
+    let body = |a: &mut CodeAssembler| {
+        counts(a)?;
+        a.mov(eax, dword_ptr(rbp))?;
+        a.xor(ecx, ecx)?;
+        a.test(eax, 63)?;
+        a.setne(cl)?;
+        a.imul_3(ecx, ecx, 72)?;
+        a.inc(ecx)?;
+        a.mov(dword_ptr(r14 + 0x380), ecx)?;
+        (0..60).try_for_each(|_| a.add(qword_ptr(rbp + 0x30), 3))
+    };
+    let mut pair = warm(&ticking(1, 1, body, sleeps));
+    for _ in 0..200 {
+        pair.pass(PERIOD);
+    }
+}
+
+#[test]
+fn a_waiting_loop_across_lines_may_be_left_anywhere() {
+    // It polls a word and has more than a line of code.
+    let turn = |a: &mut CodeAssembler| {
+        a.cmp(qword_ptr(rbp + 0x80), 0)?;
+        (0..14).try_for_each(|n| a.test(eax, 0x1234_5678 + n))?;
+        a.pause()
+    };
+    let machine = ticking_in(1, 1, turn, counts, sleeps);
+    let cuts: Vec<Cycle> = (0..400).map(|n| Cycle(20 * PERIOD + n * (PERIOD / 4 + 7))).collect();
+    same_at(&machine, &cuts).expect("the same at every speed");
+}

@@ -246,3 +246,25 @@ impl Slots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of these drafts, which set the flags, a branch at their end leaves.
+    fn kept(functions: &[Pure]) -> usize {
+        let (a, b, size) = (Value::Varies(0), Value::Fixed(1), Size::B8);
+        let compute = |&pure| Draft::Compute { pure, size, a, b, to: None };
+        let branch = Draft::Branch { cond: 2, taken: true };
+        let drafts = functions.iter().map(compute).chain([branch, Draft::Flags(0)]).collect();
+        without_unused(drafts, std::iter::empty()).len() - 2
+    }
+
+    #[test]
+    fn flags_that_nobody_reads_are_not_computed() {
+        assert_eq!(kept(&[Pure::Add, Pure::Sub, Pure::Xor]), 1);
+        // These leave the carry flag alone, or all flags if the count is 0.
+        assert_eq!(kept(&[Pure::Xor, Pure::Add, Pure::Inc]), 2);
+        assert_eq!(kept(&[Pure::Xor, Pure::Add, Pure::Dec, Pure::Shl]), 3);
+    }
+}

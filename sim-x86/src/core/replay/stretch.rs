@@ -312,10 +312,6 @@ impl Frame {
         (unit.fetch_line, unit.paid) = (self.fetch_line, self.paid);
         (unit.restarting, unit.announced) = (false, false);
         unit.activity += 1;
-        if unit.attention {
-            // What the instruction loop does at the boundary after a store to the local APIC.
-            unit.attention = unit.nmi_pending || unit.lapic.deliverable().is_some();
-        }
     }
 }
 
