@@ -2,13 +2,13 @@
 //!
 //! An idle or waiting CPU still takes its ticks, and one tick is like the other: the same
 //! instructions on the same path, the same hits in L1, the same cycles; only a few words differ. So
-//! where code begins after an interrupt, an access to the local APIC or a miss, and nothing but
-//! hits in L1 and plain instructions follow, that stretch is *recorded* ([`record`]) and *compiled*
-//! ([`compile`]): what follows from values that are always the same is worked out once. Next time
-//! the stretch is *replayed* ([`stretch`]): everything that its course depends on is compared
-//! (registers, words, the order of the sets of L1, branches), the few instructions whose operands
-//! vary are executed, and all that it leaves behind is put in place at once. If anything differs,
-//! the code is executed as always.
+//! where code begins after an interrupt, a miss, or the end of another stretch, and plain
+//! instructions follow that only hit L1 (or store to the local APIC), that stretch is *recorded*
+//! ([`record`]) and *compiled* ([`compile`]): what follows from values that are always the same is
+//! worked out once. Next time the stretch is *replayed* ([`stretch`]): everything that its course
+//! depends on is compared (registers, words, the order of the sets of L1, branches), what varies is
+//! computed, and all that it leaves behind is put in place at once. If anything differs, the code
+//! is executed as always.
 //!
 //! It is exact because a stretch lies within one window: nobody else acts before it ends, so that
 //! nobody sees its stores one by one, and its cycles follow from its path and from L1. A word or
