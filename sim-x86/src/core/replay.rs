@@ -74,7 +74,8 @@ struct Place {
 #[derive(Debug, Default)]
 pub struct Replays {
     places: Vec<Place>,
-    desk: Box<Desk>,
+    /// Made when it is needed: clones are cheap without it.
+    desk: Option<Box<Desk>>,
     /// Of the decoded code and the watched lines when they were recorded.
     edition: (u64, u64),
 }
@@ -168,7 +169,7 @@ impl Replays {
         if place.rip != rip {
             *place = Place { rip, wait: VISITS, patience: VISITS, ..Place::default() };
         }
-        (place, &mut self.desk)
+        (place, self.desk.get_or_insert_default())
     }
 
     /// Forgets what is no longer true: instructions have changed, or somebody watches a line.
