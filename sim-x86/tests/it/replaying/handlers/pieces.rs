@@ -159,7 +159,7 @@ impl Writer<'_> {
                 _ => self.a.nop(),
             },
             42 => {
-                let (one, other) = (Piece::quad(p.dst), Piece::quad(p.dst + 1));
+                let (one, other) = (Piece::quad(p.dst), Piece::quad(p.dst.wrapping_add(1)));
                 self.a.mov(one, qword_ptr(rbp + POINTERS))?;
                 self.a.mov(other, qword_ptr(rbp + POINTERS + 8))?;
                 self.a.mov(qword_ptr(rbp + POINTERS), other)?;
