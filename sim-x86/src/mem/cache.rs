@@ -333,7 +333,17 @@ pub struct PrivateCaches {
     l2: Level2,
     /// See [`PrivateCaches::insertions`].
     #[serde(skip)]
-    insertions: u64,
+    insertions: Insertions,
+}
+
+/// See [`PrivateCaches::insertions`]. It has no part in what a state is, nor in how it is written.
+#[derive(Clone, Copy, Default)]
+struct Insertions(u64);
+
+impl std::fmt::Debug for Insertions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Insertions")
+    }
 }
 
 impl PartialEq for PrivateCaches {
@@ -350,7 +360,7 @@ impl PrivateCaches {
             l1d: Level1::new(spec.l1d_sets, spec.l1d_ways),
             l1i: Level1::new(spec.l1i_sets, spec.l1i_ways),
             l2: Level2::new(spec.l2_sets, spec.l2_ways),
-            insertions: 0,
+            insertions: Insertions::default(),
         }
     }
 
@@ -467,7 +477,7 @@ impl PrivateCaches {
     #[inline]
     #[must_use]
     pub fn insertions(&self) -> u64 {
-        self.insertions
+        self.insertions.0
     }
 
     /// True if `line` is not in L1D and may not be written: [`PrivateCaches::write`] changes nothing.
@@ -477,7 +487,7 @@ impl PrivateCaches {
     }
 
     fn insert_l1d(&mut self, line: LineAddr, state: LineState) {
-        self.insertions += 1;
+        self.insertions.0 += 1;
         if let Some((victim, LineState::Modified)) = self.l1d.insert(line, state) {
             self.l2.set_state(victim, LineState::Modified);
         }
@@ -490,7 +500,7 @@ impl PrivateCaches {
         state: LineState,
         instruction: bool,
     ) -> Option<(LineAddr, bool)> {
-        self.insertions += 1;
+        self.insertions.0 += 1;
         let victim = if self.l2.renew(line, state) { None } else { self.l2.insert(line, state) };
         let evicted = victim.map(|(victim, in_l2)| {
             let dirty = in_l2.max(self.l1d.state(victim)) == LineState::Modified;
