@@ -4,8 +4,8 @@
 //! instructions on the same path, the same hits in L1, the same cycles; only a few words differ. So
 //! where code begins after an interrupt, a miss, or the end of another stretch, and plain
 //! instructions follow that only hit L1 (or store to the local APIC), that stretch is *recorded*
-//! ([`record`]) and *compiled* ([`compile`]): what follows from values that are always the same is
-//! worked out once. Next time the stretch is *replayed* ([`stretch`]): everything that its course
+//! (`record`) and *compiled* (`compile`): what follows from values that are always the same is
+//! worked out once. Next time the stretch is *replayed* (`stretch`): everything that its course
 //! depends on is compared (registers, words, the order of the sets of L1, branches), what varies is
 //! computed, and all that it leaves behind is put in place at once. If anything differs, the code
 //! is executed as always.
