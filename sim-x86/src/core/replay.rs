@@ -36,29 +36,29 @@ use sim_core::Cycle;
 use std::sync::Arc;
 use stretch::{Desk, Refusal, Stretch};
 
-/// Places that are remembered, per core: each address has two that it may take.
-const PLACES: usize = 32;
+/// Anchors that are remembered, per core: for each address there are two that it may take.
+const ANCHORS: usize = 32;
 /// Visits before the first recording.
 const VISITS: u32 = 16;
 /// Most visits without a replay between two recordings.
 const MOST_VISITS: u32 = 1 << 16;
-/// Courses that are kept for one place.
+/// Courses that are kept for one anchor.
 const COURSES: usize = 4;
 /// Shorter stretches are not worth it.
 const LEAST_INSTRUCTIONS: u64 = 12;
 /// Less time than this is not enough for any.
 const LEAST_CYCLES: u64 = 32;
 
-/// What is known to vary at one place.
+/// What is known to vary at one anchor.
 #[derive(Clone, Debug, Default)]
 struct Varying {
     registers: RegisterSet,
     words: Vec<(PhysAddr, u64)>,
 }
 
-/// A place where stretches begin.
+/// Where stretches begin.
 #[derive(Clone, Debug, Default)]
-struct Place {
+struct Anchor {
     rip: u64,
     varying: Varying,
     /// The courses that were recorded, the last one that was replayed first.
@@ -73,7 +73,7 @@ struct Place {
 /// The stretches that one core knows.
 #[derive(Debug, Default)]
 pub struct Replays {
-    places: Vec<Place>,
+    anchors: Vec<Anchor>,
     /// Made when it is needed: clones are cheap without it.
     desk: Option<Box<Desk>>,
     /// Of the decoded code and the watched lines when they were recorded.
@@ -88,7 +88,7 @@ impl Clone for Replays {
 }
 
 fn position(rip: u64) -> usize {
-    (rip ^ rip >> 5 ^ rip >> 10) as usize % PLACES
+    (rip ^ rip >> 5 ^ rip >> 10) as usize % ANCHORS
 }
 
 /// True if `core` may replay or record what follows: it is in the kernel, no interrupt is to be
@@ -104,7 +104,7 @@ fn may_begin(core: &Core, parts: &Parts<'_>) -> bool {
 }
 
 /// Replays the stretch that begins at RIP, or records it, if it ends before `until` and the next
-/// event. How many instructions were replayed, or executed to record them.
+/// event. If it did either, how many instructions were replayed.
 pub(super) fn try_stretch(
     core: &mut Core,
     scratch: &mut Scratch,
@@ -122,14 +122,14 @@ pub(super) fn try_stretch(
     }
     scratch.replays.keep_valid(parts);
     let before = core.unit.instructions;
-    let (place, desk) = scratch.replays.place(core.regs.rip);
-    match place.replay(core, parts, limit, desk) {
+    let (anchor, desk) = scratch.replays.anchor(core.regs.rip);
+    match anchor.replay(core, parts, limit, desk) {
         Ok(()) => return Some(core.unit.instructions - before),
         Err(Refusal::Time) => return None,
         Err(Refusal::Value | Refusal::Course) => {}
     }
-    if place.wait > 0 && !place.learnt {
-        place.wait -= 1;
+    if anchor.wait > 0 && !anchor.learnt {
+        anchor.wait -= 1;
         return None;
     }
     record_at(core, scratch, parts, limit);
@@ -141,35 +141,35 @@ pub(super) fn try_stretch(
 fn record_at(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, limit: Cycle) {
     let rip = core.regs.rip;
     let recording = record::record(core, scratch, parts, limit);
-    let (place, _) = scratch.replays.place(rip);
-    if !std::mem::take(&mut place.learnt) {
-        place.patience = (place.patience * 2).min(MOST_VISITS);
-        place.wait = place.patience;
+    let (anchor, _) = scratch.replays.anchor(rip);
+    if !std::mem::take(&mut anchor.learnt) {
+        anchor.patience = (anchor.patience * 2).min(MOST_VISITS);
+        anchor.wait = anchor.patience;
     }
     let Some(recording) = recording else { return };
     // What ended because time was up may be longer next time.
     let whole = core.unit.clock < limit.min(parts.queue.horizon());
-    if whole && let Some(stretch) = compile::compile(&recording, &place.varying) {
-        place.keep(stretch);
+    if whole && let Some(stretch) = compile::compile(&recording, &anchor.varying) {
+        anchor.keep(stretch);
     }
 }
 
 impl Replays {
-    /// The place at `rip`, new if need be.
-    fn place(&mut self, rip: u64) -> (&mut Place, &mut Desk) {
-        if self.places.is_empty() {
-            self.places.resize_with(PLACES, Place::default);
+    /// The anchor at `rip`, new if need be.
+    fn anchor(&mut self, rip: u64) -> (&mut Anchor, &mut Desk) {
+        if self.anchors.is_empty() {
+            self.anchors.resize_with(ANCHORS, Anchor::default);
         }
         let first = position(rip);
-        let [one, other] = [first, first ^ 1].map(|n| &self.places[n]);
-        // A place where nothing is known makes room before another.
+        let [one, other] = [first, first ^ 1].map(|n| &self.anchors[n]);
+        // An anchor of which nothing is known makes room before another.
         let taken = one.rip != rip && one.rip != 0;
         let second = other.rip == rip || (taken && other.courses.is_empty());
-        let place = &mut self.places[if second { first ^ 1 } else { first }];
-        if place.rip != rip {
-            *place = Place { rip, wait: VISITS, patience: VISITS, ..Place::default() };
+        let anchor = &mut self.anchors[if second { first ^ 1 } else { first }];
+        if anchor.rip != rip {
+            *anchor = Anchor { rip, wait: VISITS, patience: VISITS, ..Anchor::default() };
         }
-        (place, self.desk.get_or_insert_default())
+        (anchor, self.desk.get_or_insert_default())
     }
 
     /// Forgets what is no longer true: instructions have changed, or somebody watches a line.
@@ -179,14 +179,14 @@ impl Replays {
             return;
         }
         let changed = self.edition.0 != code;
-        for place in &mut self.places {
-            place.courses.retain(|stretch| !changed && !stretch.is_watched(parts));
+        for anchor in &mut self.anchors {
+            anchor.courses.retain(|stretch| !changed && !stretch.is_watched(parts));
         }
         self.edition = (code, watched);
     }
 }
 
-impl Place {
+impl Anchor {
     /// Replays one of the courses.
     fn replay(
         &mut self,

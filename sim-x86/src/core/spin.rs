@@ -118,19 +118,12 @@ impl Core {
             return Walked::Elsewhere;
         };
         while bus.unit.clock < limit {
-            let Surveyed { rip, op, line } = &survey.ops[at];
-            let polled = op.loads_from(&self.regs);
-            let hits = polled.is_none_or(|addr| bus.recent_line(addr, op.size).is_some());
-            if self.regs.rip != *rip || !hits {
-                return Walked::Elsewhere;
-            }
-            bus.cost = 0;
-            let Ok(Flow::Next | Flow::Taken) = execute(&mut self.regs, &mut bus, op) else {
+            let next = &survey.ops[at];
+            let Some(cost) = survey.execute(next, &mut self.regs, &mut bus) else {
                 return Walked::Elsewhere;
             };
-            let cost = bus.cost + op.cost();
             bus.unit.retire(cost);
-            bus.unit.fetch_line = *line;
+            bus.unit.fetch_line = next.line;
             at += 1;
             if at == survey.ops.len() {
                 at = 0;
@@ -212,6 +205,24 @@ impl Survey {
         self.code.iter().all(|&line| unit.caches.is_recent_code(line))
     }
 
+    /// The instruction at RIP, if it is `next` of the loop, reads the surveyed lines only, and
+    /// changes nothing but `regs`: its cycles. If not, nothing has changed.
+    fn execute(&self, next: &Surveyed, regs: &mut Registers, bus: &mut CoreBus<'_>) -> Option<u32> {
+        if regs.rip != next.rip {
+            return None;
+        }
+        if let Some(addr) = next.op.loads_from(regs) {
+            // Probes for other lines do not wake the core.
+            let line = bus.recent_line(addr, next.op.size)?;
+            if !self.data.contains(&line) {
+                return None;
+            }
+        }
+        bus.cost = 0;
+        let flow = execute(regs, bus, &next.op).ok()?;
+        matches!(flow, Flow::Next | Flow::Taken).then(|| bus.cost + next.op.cost())
+    }
+
     /// One iteration of `ops` from `regs` on: its cycles, if it takes the surveyed path, reads the
     /// surveyed lines only, and changes nothing but `regs`.
     fn iterate(
@@ -222,23 +233,8 @@ impl Survey {
     ) -> Option<u64> {
         let head = regs.rip;
         let mut period = 0;
-        for Surveyed { rip, op, .. } in ops {
-            if regs.rip != *rip {
-                return None;
-            }
-            if let Some(addr) = op.loads_from(regs) {
-                // Probes for other lines do not wake the core.
-                let line = bus.recent_line(addr, op.size)?;
-                if !self.data.contains(&line) {
-                    return None;
-                }
-            }
-            bus.cost = 0;
-            let flow = execute(regs, bus, op).ok()?;
-            if !matches!(flow, Flow::Next | Flow::Taken) {
-                return None;
-            }
-            period += u64::from(bus.cost + op.cost());
+        for next in ops {
+            period += u64::from(self.execute(next, regs, bus)?);
         }
         (regs.rip == head && period > 0).then_some(period)
     }

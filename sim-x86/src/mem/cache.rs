@@ -126,8 +126,7 @@ impl Level1 {
     /// The most recent way of the set of `line`, and the others.
     fn set(&mut self, line: LineAddr) -> (&mut Way, &mut [Way]) {
         let set = self.index(line);
-        let older = &mut self.older[set * self.others..(set + 1) * self.others];
-        (&mut self.recent[set], older)
+        (&mut self.recent[set], &mut self.older[set * self.others..][..self.others])
     }
 
     /// The most recent way of the set of `line`.
@@ -184,10 +183,14 @@ impl Level1 {
         (out != 0).then(|| (line_of(out), LineState::from_bits(out)))
     }
 
+    /// The ways of a set but the most recent.
+    fn older_of(&self, set: usize) -> &[Way] {
+        &self.older[set * self.others..][..self.others]
+    }
+
     /// The ways of a set, the most recent first.
     fn ways_of(&self, set: usize) -> impl Iterator<Item = Way> + '_ {
-        let older = &self.older[set * self.others..(set + 1) * self.others];
-        std::iter::once(self.recent[set]).chain(older.iter().copied())
+        std::iter::once(self.recent[set]).chain(self.older_of(set).iter().copied())
     }
 
     /// All ways, set by set.

@@ -292,8 +292,8 @@ pub(crate) struct Subject {
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
 
-    /// Execute every instruction in turn: no run-ahead, no skipping. Changes nothing but the
-    /// time it takes.
+    /// Execute every instruction in turn: no run-ahead, no skipping, no replays. Changes
+    /// nothing but the time it takes.
     #[arg(long)]
     pub(crate) exact_steps: bool,
 

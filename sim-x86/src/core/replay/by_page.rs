@@ -21,6 +21,11 @@ impl<T> Item<T> {
     fn difference(&self, page: &Page, value: u64) -> u64 {
         (word(page, self.at) ^ value) << self.unused >> self.unused
     }
+
+    /// Where the bytes lie, on this page.
+    fn place(&self, page: usize) -> Place {
+        Place::on(page as u32, self.at, 64 - u32::from(self.unused))
+    }
 }
 
 #[inline(always)]
@@ -86,14 +91,14 @@ impl<T: Copy> ByPage<T> {
 
     /// The places that do not hold what `value` says.
     pub(super) fn others(&self, ram: &Ram, value: impl Fn(T) -> u64) -> Vec<Place> {
-        let differ = |page: usize, item: &Item<T>| {
-            let differs = item.difference(ram.page(page), value(item.what)) != 0;
-            differs.then(|| Place::on(page as u32, item.at, 64 - u64::from(item.unused)))
-        };
-        let of_page = |(page, items): (usize, &[Item<T>])| -> Vec<Place> {
-            items.iter().filter_map(|item| differ(page, item)).collect()
-        };
-        self.runs().flat_map(of_page).collect()
+        let mut others = Vec::new();
+        for (page, items) in self.runs() {
+            let bytes = ram.page(page);
+            let differing =
+                items.iter().filter(|item| item.difference(bytes, value(item.what)) != 0);
+            others.extend(differing.map(|item| item.place(page)));
+        }
+        others
     }
 
     /// Writes to each place what `value` says. HOT.
@@ -116,7 +121,7 @@ impl<T: Copy> ByPage<T> {
     #[cold]
     fn write_shared(ram: &mut Ram, page: usize, items: &[Item<T>], value: impl Fn(T) -> u64) {
         for item in items {
-            let place = Place::on(page as u32, item.at, 64 - u64::from(item.unused));
+            let place = item.place(page);
             ram.replace(place.addr(), place.size(), value(item.what));
         }
     }

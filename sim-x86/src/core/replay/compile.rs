@@ -10,8 +10,8 @@ use super::Varying;
 use super::by_page::ByPage;
 use super::draft::{Draft, FLAGS, Slots, Value, Variable, without_unused};
 use super::effects::{Effects, RegisterSet, bit};
-use super::record::{ApicWrite, Executed, MemoryAccess, Recording};
-use super::stretch::{Effect, Frame, Place, Program, REGISTERS, Stretch};
+use super::record::{ApicWrite, Executed, MemoryAccess, Recording, Values};
+use super::stretch::{ApicStore, Frame, Place, Program, REGISTERS, Stretch};
 use crate::core::regs::gpr;
 use crate::exec::Size;
 use crate::exec::pure::Pure;
@@ -44,7 +44,7 @@ struct Compiler<'a> {
     flags_placed: Value,
     loaded: Vec<Cell>,
     stored: Vec<Cell>,
-    effects: Vec<(Effect, Value)>,
+    apic: Vec<(ApicStore, Value)>,
     /// Variables that are compared with the value of the recording.
     expected: Vec<(Variable, u64)>,
     variables: Variable,
@@ -80,7 +80,7 @@ impl<'a> Compiler<'a> {
             flags_placed: Value::Varies(FLAGS),
             loaded: Vec::new(),
             stored: Vec::new(),
-            effects: Vec::new(),
+            apic: Vec::new(),
             expected: Vec::new(),
             variables: FLAGS + 1,
             charged: 0,
@@ -89,66 +89,66 @@ impl<'a> Compiler<'a> {
 
     fn run(mut self, recording: &Recording) -> Result<Stretch, Obstacle> {
         for (index, step) in recording.executed.iter().enumerate() {
-            self.instruction(step)?;
-            if let Some(write) = step.apic {
-                self.apic_write(step, index, write);
-            }
+            self.instruction(index, step)?;
         }
-        let last = recording.executed.last().ok_or(Obstacle::Unknown)?;
-        self.place_flags(last.after.status())?;
-        self.finish(recording)
+        let end = recording.executed.last().ok_or(Obstacle::Unknown)?.after;
+        self.place_flags(end.status())?;
+        self.finish(recording, &end)
     }
 
-    fn instruction(&mut self, step: &Executed) -> Result<(), Obstacle> {
+    fn instruction(&mut self, index: usize, step: &Executed) -> Result<(), Obstacle> {
         let Effects { reads, address, steers, .. } = step.effects;
         for register in registers(address) {
             self.fix(register, step.before.gpr[register])?;
         }
-        if step.apic.is_some() {
+        if let Some(write) = step.apic {
+            self.apic_store(index, step, write);
             return Ok(());
         }
         let loaded = step.load.map(|load| self.load(load)).transpose()?;
         if let Some(value) = self.copied(step, loaded) {
-            return self.copy(step, value);
+            self.copy(step, value);
+            return Ok(());
         }
         if steers && step.op.kind != Kind::Jcc {
             registers(reads)
                 .try_for_each(|register| self.fix(register, step.before.gpr[register]))?;
-            if let (Some(Value::Varies(slot)), Some(load)) = (loaded, step.load) {
-                self.expect(slot, load.value);
+            if let (Some(Value::Varies(variable)), Some(load)) = (loaded, step.load) {
+                self.expect(variable, load.value);
             }
-            return self.known(step);
+            self.known(step);
+            return Ok(());
         }
         for register in registers(reads) {
-            if let Value::Varies(slot) = self.named[register]
-                && usize::from(slot) < 16
-                && self.varying.registers & bit(usize::from(slot)) == 0
-            {
-                return Err(Obstacle::Fix(usize::from(slot)));
-            }
+            self.may_vary(self.named[register])?;
         }
         let moves = |value: Value| matches!(value, Value::Varies(_));
         let varies = step.effects.reads_clock
             || loaded.is_some_and(moves)
             || registers(reads).any(|register| moves(self.named[register]))
             || (step.effects.reads_flags && moves(self.flags_named));
-        if varies { self.replay(step, loaded) } else { self.known(step) }
+        if varies {
+            self.replay(step, loaded)?;
+        } else {
+            self.known(step);
+        }
+        Ok(())
     }
 
     /// A store to the local APIC: the value of a register, or an immediate.
-    fn apic_write(&mut self, step: &Executed, index: usize, write: ApicWrite) {
+    fn apic_store(&mut self, index: usize, step: &Executed, write: ApicWrite) {
         let value = match step.op.form {
             Form::MemReg => self.named[usize::from(step.op.src & 15)],
             _ => Value::Fixed(write.value.into()),
         };
-        let effect = Effect {
+        let store = ApicStore {
             offset: write.offset,
             at: step.at as u32,
             index: index as u32,
             rip: step.rip,
             value: 0,
         };
-        self.effects.push((effect, value));
+        self.apic.push((store, value));
     }
 
     /// The value that an instruction only moves from one place to another.
@@ -169,7 +169,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn copy(&mut self, step: &Executed, value: Value) -> Result<(), Obstacle> {
+    fn copy(&mut self, step: &Executed, value: Value) {
         let op = &step.op;
         let target = match (op.kind, op.form) {
             (Kind::Mov, Form::RegReg | Form::RegMem) | (Kind::Pop, _) => usize::from(op.dst & 15),
@@ -187,18 +187,16 @@ impl<'a> Compiler<'a> {
             };
             self.stored.push(Cell { access, value });
         } else {
-            let whole = || Value::Fixed(step.after.gpr[target]);
             self.named[target] = match value {
-                Value::Fixed(_) => whole(),
-                Value::Varies(slot) => Value::Varies(slot),
+                Value::Fixed(_) => Value::Fixed(step.after.gpr[target]),
+                Value::Varies(_) => value,
             };
         }
-        Ok(())
     }
 
     /// The low `size` bytes of a value that varies.
-    fn low_part(&mut self, from: Value, size: u64) -> Value {
-        if size == 8 {
+    fn low_part(&mut self, from: Value, size: Size) -> Value {
+        if size == Size::B8 {
             return from;
         }
         let to = self.variable();
@@ -207,7 +205,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// An instruction with fixed operands: so are its results.
-    fn known(&mut self, step: &Executed) -> Result<(), Obstacle> {
+    fn known(&mut self, step: &Executed) {
         for register in registers(step.effects.writes) {
             self.named[register] = Value::Fixed(step.after.gpr[register]);
         }
@@ -217,7 +215,6 @@ impl<'a> Compiler<'a> {
         if let Some(access) = step.store {
             self.stored.push(Cell { access, value: Value::Fixed(access.value) });
         }
-        Ok(())
     }
 
     /// An instruction whose operands vary: it is executed in each replay.
@@ -239,7 +236,7 @@ impl<'a> Compiler<'a> {
         for register in registers(step.effects.reads) {
             let value = self.named[register];
             if self.placed[register] != value {
-                self.drafts.push(Draft::Place { register, value });
+                self.drafts.push(Draft::Put { register, value });
                 self.placed[register] = value;
             }
         }
@@ -317,7 +314,7 @@ impl<'a> Compiler<'a> {
             }
             (None, Kind::Mov) if op.form == Form::RegReg => {
                 let to = self.variable();
-                self.drafts.push(Draft::Low { to, from: b, size: size as u64 });
+                self.drafts.push(Draft::Low { to, from: b, size });
                 Some(to)
             }
             _ => return false,
@@ -356,7 +353,6 @@ impl<'a> Compiler<'a> {
         let register = |id: u8| self.named[usize::from(id & 15)];
         let is_high = |id: u8| (reg::HIGH_BYTE..reg::RIP).contains(&id);
         let high = is_high(op.dst) || is_high(op.src);
-        let in_register = matches!(op.form, Form::RegReg | Form::MemReg);
         if high || op.size < Size::B4 && !matches!(op.kind, Kind::Cmp | Kind::Test) {
             return None;
         }
@@ -367,9 +363,8 @@ impl<'a> Compiler<'a> {
             _ => fixed,
         };
         let b = match op.form {
-            _ if in_register => register(op.src),
-            Form::RegMem => loaded?,
-            Form::Mem => loaded?,
+            Form::RegReg | Form::MemReg => register(op.src),
+            Form::RegMem | Form::Mem => loaded?,
             _ => fixed,
         };
         Some((a, b))
@@ -396,19 +391,25 @@ impl<'a> Compiler<'a> {
 
     /// A register has to hold what it held in the recording.
     fn fix(&mut self, register: usize, value: u64) -> Result<(), Obstacle> {
-        match self.named[register] {
-            Value::Fixed(_) => Ok(()),
-            Value::Varies(slot)
-                if usize::from(slot) < 16
-                    && self.varying.registers & bit(usize::from(slot)) == 0 =>
+        let named = self.named[register];
+        self.may_vary(named)?;
+        if let Value::Varies(variable) = named {
+            self.expect(variable, value);
+            self.named[register] = Value::Fixed(value);
+        }
+        Ok(())
+    }
+
+    /// A value that is used: unless it is known to vary, a register of the start has to be fixed.
+    fn may_vary(&self, value: Value) -> Result<(), Obstacle> {
+        match value {
+            Value::Varies(variable)
+                if usize::from(variable) < REGISTERS
+                    && self.varying.registers & bit(usize::from(variable)) == 0 =>
             {
-                Err(Obstacle::Fix(usize::from(slot)))
+                Err(Obstacle::Fix(usize::from(variable)))
             }
-            Value::Varies(slot) => {
-                self.expect(slot, value);
-                self.named[register] = Value::Fixed(value);
-                Ok(())
-            }
+            Value::Varies(_) | Value::Fixed(_) => Ok(()),
         }
     }
 
@@ -439,7 +440,7 @@ impl<'a> Compiler<'a> {
             return Ok(cell.value);
         }
         let place = Place::new(load.addr, load.size).ok_or(Obstacle::Unknown)?;
-        let value = if self.varying.words.contains(&(load.addr, load.size)) {
+        let value = if self.varying.words.contains(&(load.addr, load.size as u64)) {
             let to = self.variable();
             self.drafts.push(Draft::Load { to, place });
             Value::Varies(to)
@@ -451,20 +452,21 @@ impl<'a> Compiler<'a> {
         Ok(value)
     }
 
-    fn finish(self, recording: &Recording) -> Result<Stretch, Obstacle> {
-        let last = recording.executed.last().map(|step| step.after);
-        let end = last.map_or(recording.start.gpr, |last| last.gpr);
-        let changed = |&register: &usize| match self.named[register] {
+    /// The registers that the stretch changes, and their values at its end.
+    fn changes(&self, start: &[u64; 16], end: &[u64; 16]) -> Vec<(u8, Value)> {
+        let change = |register: usize| match self.named[register] {
             Value::Fixed(_) => {
-                self.fixed & bit(register) == 0 || end[register] != recording.start.gpr[register]
+                let known = self.fixed & bit(register) != 0 && end[register] == start[register];
+                (!known).then_some(Value::Fixed(end[register]))
             }
-            Value::Varies(variable) => usize::from(variable) != register,
+            value @ Value::Varies(variable) => (usize::from(variable) != register).then_some(value),
         };
-        let at_end = |register: usize| match self.named[register] {
-            Value::Fixed(_) => (register as u8, Value::Fixed(end[register])),
-            Value::Varies(variable) => (register as u8, Value::Varies(variable)),
-        };
-        let changes: Vec<_> = (0..REGISTERS).filter(changed).map(at_end).collect();
+        let changes = (0..REGISTERS).filter_map(|n| Some((n as u8, change(n)?)));
+        changes.collect()
+    }
+
+    fn finish(self, recording: &Recording, end: &Values) -> Result<Stretch, Obstacle> {
+        let changes = self.changes(&recording.start.gpr, &end.gpr);
         let committed = self.stored.len().saturating_sub(recording.pending.len());
         let (done, buffered) = self.stored.split_at(committed);
         let later = |n: usize| done[n + 1..].iter().any(|cell| cell.access.is_at(&done[n].access));
@@ -472,36 +474,35 @@ impl<'a> Compiler<'a> {
         let results = changes.iter().map(|&(_, value)| value);
         let results = results.chain(visible.iter().map(|cell| cell.value));
         let results = results.chain(buffered.iter().map(|cell| cell.value));
-        let results = results.chain(self.effects.iter().map(|&(_, value)| value));
+        let results = results.chain(self.apic.iter().map(|&(_, value)| value));
         let drafts = without_unused(self.drafts, results.clone());
         let slots = Slots::of(&drafts, results, usize::from(self.variables));
         let slots = slots.ok_or(Obstacle::Unknown)?;
-        let mut program = Program { charged: self.charged, ..Program::default() };
+        let slot = |value| slots.of_value(value);
         let store = |cell: &&Cell| {
-            let place = Place::new(cell.access.addr, cell.access.size)?;
-            Some((place, slots.of_value(cell.value)))
+            Some((Place::new(cell.access.addr, cell.access.size)?, slot(cell.value)))
         };
         let stores: Option<Vec<_>> = visible.iter().map(store).collect();
         let stores = stores.and_then(|stores| ByPage::new(stores.into_iter()));
-        program.stores = stores.ok_or(Obstacle::Unknown)?;
-        program.pending = recording
-            .pending
-            .iter()
-            .zip(buffered)
-            .map(|(&store, cell)| (store, slots.of_value(cell.value)))
-            .collect();
-        program.registers =
-            changes.iter().map(|&(register, value)| (register, slots.of_value(value))).collect();
-        program.fixed = registers(self.fixed).map(|n| (n as u8, recording.start.gpr[n])).collect();
-        let effect =
-            |&(effect, value): &(Effect, Value)| Effect { value: slots.of_value(value), ..effect };
-        program.effects = self.effects.iter().map(effect).collect();
-        program.words = ByPage::new(self.words.into_iter()).ok_or(Obstacle::Unknown)?;
-        program.flags = last.map_or(0, |last| last.rflags);
+        let pending = recording.pending.iter().zip(buffered);
         let mut ops = Vec::new();
-        program.steps = drafts.iter().map(|draft| slots.step(draft, &mut ops)).collect();
-        program.ops = ops.into();
-        program.constants = slots.constants.into();
+        let program = Program {
+            fixed: registers(self.fixed).map(|n| (n as u8, recording.start.gpr[n])).collect(),
+            words: ByPage::new(self.words.into_iter()).ok_or(Obstacle::Unknown)?,
+            steps: drafts.iter().map(|draft| slots.step(draft, &mut ops)).collect(),
+            registers: changes.iter().map(|&(register, value)| (register, slot(value))).collect(),
+            stores: stores.ok_or(Obstacle::Unknown)?,
+            pending: pending.map(|(&store, cell)| (store, slot(cell.value))).collect(),
+            apic: self
+                .apic
+                .iter()
+                .map(|&(store, value)| ApicStore { value: slot(value), ..store })
+                .collect(),
+            flags: end.rflags,
+            charged: self.charged,
+            ops: ops.into(),
+            constants: slots.constants.into(),
+        };
         Ok(Stretch { frame: Frame::of(recording), program })
     }
 }

@@ -27,14 +27,14 @@ pub(super) const FLAGS: Variable = REGISTERS as Variable;
 #[derive(Clone, Copy)]
 pub(super) enum Draft {
     Load { to: Variable, place: Place },
-    Low { to: Variable, from: Value, size: u64 },
+    Low { to: Variable, from: Value, size: Size },
     Compute { pure: Pure, size: Size, a: Value, b: Value, to: Option<Variable> },
     Double { right: bool, count: u8, size: Size, a: Value, b: Value, to: Variable },
     Product { size: Size, a: Value, b: Value, low: Variable, high: Variable },
     Select { cond: u8, size: Size, a: Value, b: Value, to: Variable },
     Sum { a: Value, b: Value, shift: u8, disp: i32, to: Variable },
     Clock { at: u64, low: Variable, high: Variable },
-    Place { register: usize, value: Value },
+    Put { register: usize, value: Value },
     Flags(u64),
     Execute { op: Op, load: Value, stored: Option<Variable>, writes_flags: bool },
     Keep { to: Variable, register: usize },
@@ -48,7 +48,7 @@ impl Draft {
         let (first, second) = match *self {
             Draft::Expect { variable, .. } => (Some(Value::Varies(variable)), None),
             Draft::Low { from: value, .. }
-            | Draft::Place { value, .. }
+            | Draft::Put { value, .. }
             | Draft::Execute { load: value, .. } => (Some(value), None),
             Draft::Compute { a, b, .. }
             | Draft::Double { a, b, .. }
@@ -77,7 +77,7 @@ impl Draft {
             Draft::Product { low, high, .. } | Draft::Clock { low, high, .. } => {
                 (Some(low), Some(high))
             }
-            Draft::Place { .. } | Draft::Flags(_) | Draft::Branch { .. } | Draft::Expect { .. } => {
+            Draft::Put { .. } | Draft::Flags(_) | Draft::Branch { .. } | Draft::Expect { .. } => {
                 (None, None)
             }
         };
@@ -96,7 +96,7 @@ impl Draft {
             | Draft::Low { .. }
             | Draft::Sum { .. }
             | Draft::Clock { .. }
-            | Draft::Place { .. }
+            | Draft::Put { .. }
             | Draft::Keep { .. }
             | Draft::Expect { .. } => (false, false),
         }
@@ -106,10 +106,7 @@ impl Draft {
     fn acts(&self) -> bool {
         matches!(
             self,
-            Draft::Branch { .. }
-                | Draft::Expect { .. }
-                | Draft::Execute { .. }
-                | Draft::Place { .. }
+            Draft::Branch { .. } | Draft::Expect { .. } | Draft::Execute { .. } | Draft::Put { .. }
         )
     }
 }
@@ -198,7 +195,7 @@ impl Slots {
             Draft::Load { to, place } => place.load(self.of_variable(to)),
             Draft::Low { to, from, size } => {
                 let (to, from) = (self.of_variable(to), self.of_value(from));
-                Step::Low { to, from, size: size as u8 }
+                Step::Low { to, from, size }
             }
             Draft::Compute { pure, size, a, b, to } => {
                 let (a, b) = (self.of_value(a), self.of_value(b));
@@ -226,8 +223,8 @@ impl Slots {
                 let (low, high) = (self.of_variable(low), self.of_variable(high));
                 Step::Clock { at: at as u32, low, high }
             }
-            Draft::Place { register, value } => {
-                Step::Place { register: register as u8, from: self.of_value(value) }
+            Draft::Put { register, value } => {
+                Step::Put { register: register as u8, from: self.of_value(value) }
             }
             Draft::Flags(status) => Step::Flags { from: self.of_value(Value::Fixed(status)) },
             Draft::Execute { op, load, stored, .. } => {

@@ -8,6 +8,7 @@ use crate::core::regs::{Registers, flags};
 use crate::core::step::{Parts, Scratch, at_hand, fetch};
 use crate::core::translate::{Purpose, Target, translate};
 use crate::core::{Core, Run};
+use crate::exec::operand::mask;
 use crate::exec::{Access, Bus, Flow, Size, Stall, execute};
 use crate::ids::{LineAddr, PhysAddr};
 use crate::mem::cache::{Footprint, LineState};
@@ -22,13 +23,13 @@ const MOST_INSTRUCTIONS: usize = 400;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MemoryAccess {
     pub(super) addr: PhysAddr,
-    pub(super) size: u64,
+    pub(super) size: Size,
     pub(super) value: u64,
 }
 
 impl MemoryAccess {
     fn end(&self) -> u64 {
-        self.addr.0 + self.size
+        self.addr.0 + self.size as u64
     }
 
     pub(super) fn overlaps(&self, other: &MemoryAccess) -> bool {
@@ -161,7 +162,7 @@ impl Plain for Recorder<'_, '_> {
             return Err(Stall::Wait);
         }
         let value = self.bus.load(regs, addr, size)?;
-        self.load = Some(MemoryAccess { addr: at, size: size as u64, value });
+        self.load = Some(MemoryAccess { addr: at, size, value });
         if !forwarded {
             self.data.push(line);
         }
@@ -185,8 +186,7 @@ impl Plain for Recorder<'_, '_> {
             return Err(Stall::Wait);
         }
         self.bus.store(regs, addr, size, value)?;
-        let value = value & u64::MAX >> (64 - 8 * size as u64);
-        self.store = Some(MemoryAccess { addr: at, size: size as u64, value });
+        self.store = Some(MemoryAccess { addr: at, size, value: value & mask(size) });
         self.data.push(line);
         Ok(())
     }

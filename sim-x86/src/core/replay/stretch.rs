@@ -39,7 +39,7 @@ pub(super) struct Place {
 
 impl Place {
     /// The `size` bytes at `addr`; `None` if they lie beyond all RAM.
-    pub(super) fn new(addr: PhysAddr, size: u64) -> Option<Self> {
+    pub(super) fn new(addr: PhysAddr, size: Size) -> Option<Self> {
         Some(Place { addr: u32::try_from(addr.0).ok()?, size: size as u32 })
     }
 
@@ -49,8 +49,8 @@ impl Place {
     }
 
     /// `bits` from byte `at` of a page on.
-    pub(super) fn on(page: u32, at: u16, bits: u64) -> Self {
-        Place { addr: page * PAGE_BYTES as u32 + u32::from(at), size: bits as u32 / 8 }
+    pub(super) fn on(page: u32, at: u16, bits: u32) -> Self {
+        Place { addr: page * PAGE_BYTES as u32 + u32::from(at), size: bits / 8 }
     }
 
     pub(super) fn page(self) -> u32 {
@@ -81,7 +81,7 @@ pub(super) enum Step {
     /// Loads a word that varies.
     Load { to: Slot, size: u8, addr: u32 },
     /// The low bytes of a value.
-    Low { to: Slot, from: Slot, size: u8 },
+    Low { to: Slot, from: Slot, size: Size },
     /// An instruction with two operands.
     Compute { pure: Pure, size: Size, a: Slot, b: Slot, to: Slot },
     /// SHLD or SHRD.
@@ -95,7 +95,7 @@ pub(super) enum Step {
     /// RDTSC, so many cycles after the start.
     Clock { at: u32, low: Slot, high: Slot },
     /// Puts a value where the next instructions look for it.
-    Place { register: u8, from: Slot },
+    Put { register: u8, from: Slot },
     /// Sets the status flags.
     Flags { from: Slot },
     /// Executes any other instruction, which loads what stands in `load`.
@@ -112,7 +112,7 @@ const _: () = assert!(size_of::<Step>() <= 12);
 
 /// A store to the core's own local APIC.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Effect {
+pub(super) struct ApicStore {
     pub(super) offset: u32,
     /// When, in cycles and in instructions after the start.
     pub(super) at: u32,
@@ -162,7 +162,7 @@ pub(super) struct Program {
     /// Stores that are buffered at its end, their times from the start on.
     pub(super) pending: Box<[(BufferedStore, Slot)]>,
     /// Stores to the local APIC.
-    pub(super) effects: Box<[Effect]>,
+    pub(super) apic: Box<[ApicStore]>,
     /// RFLAGS at its end, apart from the status flags.
     pub(super) flags: u64,
     /// Cycles charged to the instructions that are executed.
@@ -208,7 +208,7 @@ impl Plain for Tape {
 
     #[inline]
     fn store(&mut self, _regs: &Registers, _addr: u64, size: Size, value: u64) -> Access<()> {
-        self.stored = low(value, size as u64);
+        self.stored = value & mask(size);
         Ok(())
     }
 
@@ -310,7 +310,7 @@ impl Frame {
         unit.clock += self.cycles;
         unit.instructions += self.instructions;
         (unit.fetch_line, unit.paid) = (self.fetch_line, self.paid);
-        (unit.restarting, unit.announced) = (false, false);
+        unit.restarting = false;
         unit.activity += 1;
     }
 }
@@ -346,7 +346,7 @@ impl Program {
                 Step::Load { to, size, addr } => {
                     desk.put(to, Place { addr, size: size.into() }.read(ram));
                 }
-                Step::Low { to, from, size } => desk.put(to, low(desk.at(from), size.into())),
+                Step::Low { to, from, size } => desk.put(to, desk.at(from) & mask(size)),
                 Step::Compute { pure, size, a, b, to } => {
                     let old = desk.regs.rflags;
                     desk.set(to, pure.apply(desk.at(a), desk.at(b), old, size));
@@ -375,7 +375,7 @@ impl Program {
                     desk.put(low, tsc & mask(Size::B4));
                     desk.put(high, tsc >> 32);
                 }
-                Step::Place { register, from } => {
+                Step::Put { register, from } => {
                     desk.regs.gpr[usize::from(register) % REGISTERS] = desk.at(from);
                 }
                 Step::Flags { from } => {
@@ -411,20 +411,20 @@ impl Program {
 
     /// True if nothing comes of the stores to the local APIC before the stretch ends.
     fn is_quiet(&self, unit: &Unit, desk: &Desk, cycles: u64) -> bool {
-        self.effects.iter().all(|effect| {
-            let quiet = unit.lapic.quiet_after(effect.offset, desk.at(effect.value) as u32);
-            quiet.is_some_and(|quiet| quiet >= cycles - u64::from(effect.at))
+        self.apic.iter().all(|store| {
+            let quiet = unit.lapic.quiet_after(store.offset, desk.at(store.value) as u32);
+            quiet.is_some_and(|quiet| quiet >= cycles - u64::from(store.at))
         })
     }
 
     /// The local APIC gets what was stored to it.
     fn act(&self, core: &mut Core, parts: &mut Parts<'_>, desk: &Desk) {
         let (began, before) = (core.unit.clock, core.unit.instructions);
-        for effect in &self.effects {
-            core.unit.clock = began + u64::from(effect.at);
-            core.unit.instructions = before + u64::from(effect.index);
-            let mut bus = parts.bus(&mut core.unit, effect.rip);
-            bus.write_apic(effect.offset, desk.at(effect.value) as u32);
+        for store in &self.apic {
+            core.unit.clock = began + u64::from(store.at);
+            core.unit.instructions = before + u64::from(store.index);
+            let mut bus = parts.bus(&mut core.unit, store.rip);
+            bus.write_apic(store.offset, desk.at(store.value) as u32);
         }
         (core.unit.clock, core.unit.instructions) = (began, before);
     }
@@ -445,12 +445,6 @@ impl Program {
         }
         regs.rflags = self.flags & !flags::STATUS | desk.regs.rflags & flags::STATUS;
     }
-}
-
-/// The low `size` bytes of a value.
-#[inline(always)]
-fn low(value: u64, size: u64) -> u64 {
-    value & u64::MAX >> (64 - 8 * size)
 }
 
 impl Stretch {

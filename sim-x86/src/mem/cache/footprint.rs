@@ -53,15 +53,15 @@ impl Sets {
     fn fit(&self, cache: &Level1) -> bool {
         self.recent.iter().all(|&way| cache.recent(line_of(way)) == way)
             && self.whole.iter().all(|whole| {
-                let older = &cache.older[whole.set * cache.others..(whole.set + 1) * cache.others];
-                cache.recent[whole.set] == whole.before[0] && *older == whole.before[1..]
+                cache.recent[whole.set] == whole.before[0]
+                    && *cache.older_of(whole.set) == whole.before[1..]
             })
     }
 
     fn apply(&self, cache: &mut Level1) {
         for WholeSet { set, after, .. } in &self.whole {
             cache.recent[*set] = after[0];
-            cache.older[set * cache.others..(set + 1) * cache.others].copy_from_slice(&after[1..]);
+            cache.older[set * cache.others..][..cache.others].copy_from_slice(&after[1..]);
         }
     }
 }
