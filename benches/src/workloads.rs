@@ -4,9 +4,9 @@ use crate::programs;
 use sim_x86::{Machine, Speed};
 
 /// Everything on.
-const SKIP: Speed = Speed { run_ahead: true, skip_loops: true, replay: true };
+const SKIP: Speed = Speed { run_ahead: true, skip_loops: true, replay: true, carry: true };
 /// Every iteration of a waiting loop is executed.
-const EXECUTE: Speed = Speed { run_ahead: true, skip_loops: false, replay: false };
+const EXECUTE: Speed = Speed { run_ahead: true, skip_loops: false, replay: false, carry: false };
 /// Cycles over which the length of a turn is found.
 const SAMPLE: u64 = 200_000;
 

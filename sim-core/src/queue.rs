@@ -218,6 +218,41 @@ impl<E: Copy> Wheel<E> {
         self.clear(slot);
     }
 
+    /// Removes the entry with this key, if it lies in the wheel.
+    fn remove(&mut self, at: Cycle, order: u64) -> bool {
+        let found = if at == self.base {
+            let found = self.current.iter().position(|entry| entry.order == order);
+            found.map(|index| self.current.remove(index)).is_some()
+        } else {
+            self.unlink(at, order)
+        };
+        self.len -= usize::from(found);
+        found
+    }
+
+    /// Takes the entry with this key out of its slot's list.
+    fn unlink(&mut self, at: Cycle, order: u64) -> bool {
+        let slot = at.0 as usize % SLOTS;
+        let (mut before, mut index) = (NONE, self.heads[slot]);
+        while let Some(&Linked { entry, next }) = self.entries.get(index as usize) {
+            if entry.key() != (at, order) {
+                (before, index) = (index, next);
+                continue;
+            }
+            match self.entries.get_mut(before as usize) {
+                Some(before) => before.next = next,
+                None => self.heads[slot] = next,
+            }
+            self.entries[index as usize].next = self.free;
+            self.free = index;
+            if self.heads[slot] == NONE {
+                self.clear(slot);
+            }
+            return true;
+        }
+        false
+    }
+
     fn iter(&self) -> impl Iterator<Item = Entry<E>> + '_ {
         let slots = self.heads.iter().flat_map(|&head| {
             let entry = |index: u32| (index != NONE).then(|| self.entries[index as usize]);
@@ -263,6 +298,28 @@ impl<E: Copy> EventQueue<E> {
         self.insert(Entry { at, order, event });
     }
 
+    /// Takes back the last event that `source` has scheduled, at `at`, as if it never had.
+    ///
+    /// # Panics
+    /// If that event is not pending.
+    pub fn take_back(&mut self, at: Cycle, source: Source) {
+        let number = &mut self.scheduled[usize::from(source.0)];
+        *number -= 1;
+        let order = u64::from(source.0) << SEQUENCE_BITS | *number;
+        if !self.near.remove(at, order) {
+            let before = self.far.len();
+            self.far.retain(|entry| entry.key() != (at, order));
+            assert!(self.far.len() < before, "the event is pending");
+        }
+        self.look_for_first();
+    }
+
+    /// Finds out when the earliest event is due.
+    fn look_for_first(&mut self) {
+        let far = self.far.peek().map_or(Cycle::NEVER, |entry| entry.at);
+        self.horizon = self.near.first_at().min(far);
+    }
+
     #[inline]
     fn insert(&mut self, entry: Entry<E>) {
         self.horizon = self.horizon.min(entry.at);
@@ -301,8 +358,7 @@ impl<E: Copy> EventQueue<E> {
 
     fn pop_rarer(&mut self) -> Option<(Cycle, E)> {
         let entry = self.take_first()?;
-        let far = self.far.peek().map_or(Cycle::NEVER, |entry| entry.at);
-        self.horizon = self.near.first_at().min(far);
+        self.look_for_first();
         Some((entry.at, entry.event))
     }
 

@@ -67,6 +67,8 @@ struct Derived {
     log: TraceLog,
     map: DeviceMap,
     agenda: Agenda,
+    /// [`Speed::carry`] in this run.
+    carries: bool,
     /// The home agent's messages, on their way to the queue: empty but for its room.
     sends: Vec<Send>,
     stops: Ranges,
@@ -110,6 +112,7 @@ impl Derived {
             Some((base, len, DeviceId(id as u8)))
         });
         Derived {
+            carries: false,
             code: CodeCache::default(),
             scratch: vec![Scratch::default(); spec.cores as usize],
             log: TraceLog::new(spec.cores),

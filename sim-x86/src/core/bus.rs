@@ -107,9 +107,14 @@ impl CoreBus<'_> {
         self.unit.requested.push((line, want));
         self.unit.note(Note::Request, at, self.rip, line.0 << 2 | want as u64);
         let core = self.unit.id;
+        self.post(self.arrival(at, line), Event::Request { core, want, line });
+    }
+
+    /// When a request for `line` that is sent at `at` reaches the home agent.
+    pub(super) fn arrival(&self, at: Cycle, line: LineAddr) -> Cycle {
         let perturb = &self.spec.perturb;
-        let extra = perturb.delay(perturb.miss, Site::Miss, core, at.0 ^ line.0 << 20);
-        self.post(at + self.leg() + extra, Event::Request { core, want, line });
+        let which = at.0 ^ line.0 << 20;
+        at + self.leg() + perturb.delay(perturb.miss, Site::Miss, self.unit.id, which)
     }
 
     /// A dirty line has left the caches: the home agent is told. Not if the line is asked for
@@ -257,6 +262,12 @@ impl CoreBus<'_> {
             && self.unit.caches.is_recent(at.line())
             && self.unit.paid != at.line();
         hit.then_some(at)
+    }
+
+    /// The line of a load of one word of plain RAM.
+    pub(super) fn word_line(&self, addr: u64, size: Size) -> Option<LineAddr> {
+        let at = self.plain.find(addr)?;
+        is_within_word(at, size as u64).then(|| at.line())
     }
 
     /// The line of a load that would change nothing but its destination, and take time.

@@ -110,8 +110,7 @@ impl Core {
         let edition = parts.code.edition();
         let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
         let survey = &spin.survey;
-        let known = survey.known.is_some_and(|known| known.edition == edition);
-        if !known || !bus.unit.stores.is_empty() || !survey.code_hits(bus.unit) {
+        if !survey.is_known(edition) || !bus.unit.stores.is_empty() || !survey.code_hits(bus.unit) {
             return Walked::Elsewhere;
         }
         let Some(mut at) = survey.ops.iter().position(|next| next.rip == self.regs.rip) else {
@@ -151,16 +150,16 @@ const MOST_INSTRUCTIONS: u64 = 32;
 
 /// An instruction of a loop.
 #[derive(Clone, Copy, Debug)]
-struct Surveyed {
+pub(super) struct Surveyed {
     rip: u64,
-    op: Op,
+    pub(super) op: Op,
     /// The line that it ends in.
-    line: LineAddr,
+    pub(super) line: LineAddr,
 }
 
 /// What one iteration of a loop does and which lines it touches.
 #[derive(Clone, Debug, Default)]
-struct Survey {
+pub(super) struct Survey {
     /// True while each instruction is to be looked at.
     active: bool,
     /// The instructions looked at, in their order.
@@ -190,6 +189,11 @@ impl Survey {
         self.ops.clear();
         self.code.clear();
         self.data.clear();
+    }
+
+    /// True if its instructions only poll, and are still what they were.
+    fn is_known(&self, edition: u64) -> bool {
+        self.known.is_some_and(|known| known.edition == edition)
     }
 
     /// The instructions of the loop at `head`, if it is the one that was parked last and its code
@@ -410,6 +414,43 @@ impl SpinProbe {
             }
         }
         None
+    }
+
+    /// The instruction at `rip` of the loop that was parked last.
+    pub(super) fn instruction_at(&self, rip: u64) -> Option<&Surveyed> {
+        self.survey.ops.iter().find(|next| next.rip == rip)
+    }
+
+    /// The load at RIP, of the loop that was parked last, has got its line: how the core is parked
+    /// again, if it finds nothing there that ends the loop. If not, `regs` and the core's progress
+    /// are of no use.
+    pub(super) fn go_on(
+        &self,
+        regs: &mut Registers,
+        bus: &mut CoreBus<'_>,
+        edition: u64,
+    ) -> Option<Park> {
+        if !self.survey.is_known(edition) {
+            return None;
+        }
+        let ops = &self.survey.ops;
+        let at = ops.iter().position(|next| next.rip == regs.rip)?;
+        let load = ops[at].op.loads_from(regs)?;
+        let paid = std::mem::replace(&mut bus.unit.paid, NO_LINE);
+        if bus.recent_line(load, ops[at].op.size)? != paid {
+            return None;
+        }
+        // The load's latency has passed while the core waited.
+        let mut waited = bus.memory().l1_hit;
+        for next in &ops[at..] {
+            let cost = self.survey.execute(next, regs, bus)?;
+            bus.unit.retire(cost - std::mem::take(&mut waited));
+            bus.unit.fetch_line = next.line;
+        }
+        let ops = self.survey.loop_at(regs.rip, bus.unit, edition)?;
+        let (executed, park) = self.repeat(ops, regs, bus, Cycle::NEVER)?;
+        bus.unit.instructions += executed;
+        Some(park)
     }
 
     /// True if the loop that was parked last never touches `line`.

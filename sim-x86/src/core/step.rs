@@ -8,6 +8,7 @@
 //! makes it return, and [`run`] does it. `benches/` measures the cost.
 
 use crate::core::bus::CoreBus;
+use crate::core::carry::Carried;
 use crate::core::code::{CodeCache, CodePage, Lookup};
 use crate::core::regs::{Registers, flags};
 use crate::core::replay::{self, Replays};
@@ -63,14 +64,16 @@ pub struct Scratch {
     pub(crate) spin: SpinProbe,
     /// Stretches of code that repeat.
     pub(super) replays: Replays,
+    /// How far events have carried the core ahead of time.
+    pub(crate) carried: Carried,
     /// Instructions that were executed and not computed by skipping.
     pub(crate) executed: u64,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        let (spin, replays) = Default::default();
-        Scratch { page: NO_PAGE, pages: [NO_PAGE; PAGES], spin, replays, executed: 0 }
+        let (spin, replays, carried) = Default::default();
+        Scratch { page: NO_PAGE, pages: [NO_PAGE; PAGES], spin, replays, carried, executed: 0 }
     }
 }
 

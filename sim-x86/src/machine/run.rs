@@ -5,7 +5,7 @@
 //! looking at the others, up to the next pending event. Events at a cycle come before the
 //! instructions that start at it.
 
-use crate::core::step;
+use crate::core::step::{self, Parts, Scratch};
 use crate::core::{Core, DeviceRead, NO_LINE, Note, Run, Wait};
 use crate::dev::{DevCtx, DevEffect, Device, DmaRead};
 use crate::event::{Event, Reach, StopCause, Want};
@@ -31,11 +31,13 @@ pub struct Speed {
     pub skip_loops: bool,
     /// Replay stretches of code that were executed before.
     pub replay: bool,
+    /// Let the event that takes a waiting core's line, or brings it, carry the core on.
+    pub carry: bool,
 }
 
 impl Default for Speed {
     fn default() -> Self {
-        Speed { run_ahead: true, skip_loops: true, replay: true }
+        Speed { run_ahead: true, skip_loops: true, replay: true, carry: true }
     }
 }
 
@@ -43,7 +45,7 @@ impl Speed {
     /// Every instruction of every core, in lockstep by cycle.
     #[must_use]
     pub fn exact_steps() -> Self {
-        Speed { run_ahead: false, skip_loops: false, replay: false }
+        Speed { run_ahead: false, skip_loops: false, replay: false, carry: false }
     }
 }
 
@@ -143,6 +145,7 @@ impl Machine {
         let ahead = if speed.run_ahead { home::leg(&self.spec.memory) } else { 1 };
         let disturbed = self.spec.perturb.disturbs_loops();
         let speed = Speed { skip_loops: speed.skip_loops && !disturbed, ..speed };
+        self.derived.carries = speed.carry && speed.skip_loops;
         self.derived.agenda = Agenda::new(self.state.cores.iter().map(acts_at));
         loop {
             let (core, earliest) = self.derived.agenda.first();
@@ -239,15 +242,25 @@ impl Machine {
     /// that are due become visible.
     fn catch_up(&mut self, id: CoreId, now: Cycle) {
         let (cores, scratch, mut parts) = self.split();
-        let core = &mut cores[id.index()];
-        if let Run::Parked(_) = core.unit.run {
-            let scratch = &mut scratch[id.index()];
+        let (core, scratch) = (&mut cores[id.index()], &mut scratch[id.index()]);
+        if scratch.carried.is_ahead_of(now) {
+            core.fall_back(scratch, &mut parts);
+            step::run(core, scratch, &mut parts, now);
+        } else if let Run::Parked(_) = core.unit.run {
             core.unpark(now);
             scratch.spin.leave();
             track_unpark(core, parts.log.tracker.as_deref_mut());
             step::run(core, scratch, &mut parts, now);
         }
         step::settle(core, &mut parts, now);
+    }
+
+    /// Lets the event that has just reached `id` carry it on, if that can be foreseen.
+    fn carry(&mut self, id: CoreId, how: impl FnOnce(&mut Core, &mut Scratch, &mut Parts<'_>)) {
+        if self.derived.carries {
+            let (cores, scratch, mut parts) = self.split();
+            how(&mut cores[id.index()], &mut scratch[id.index()], &mut parts);
+        }
     }
 
     fn events_at(&mut self, now: Cycle) -> Option<Stop> {
@@ -460,6 +473,7 @@ impl Machine {
         }
         self.home(|home, out| home.probed(now, line, found, out));
         self.track_flight(line);
+        self.carry(id, |core, scratch, parts| core.carry_to_miss(scratch, parts, line));
     }
 
     /// True if `id` is in a skipped loop that never touches `line`: what the probe does to the rest
@@ -534,6 +548,7 @@ impl Machine {
             Run::Off | Run::Running | Run::Waiting(_) | Run::Halted(_) | Run::Parked(_) => {}
         }
         self.finished(now, line, Some(id));
+        self.carry(id, |core, scratch, parts| core.carry_into_loop(scratch, parts));
     }
 
     fn dma_request(&mut self, now: Cycle, device: DeviceId) {
@@ -628,6 +643,9 @@ impl Machine {
     }
 
     fn apic_timer(&mut self, now: Cycle, id: CoreId) {
+        if self.derived.scratch[id.index()].carried.is_ahead_of(now) {
+            self.catch_up(id, now);
+        }
         let lapic = &self.state.cores[id.index()].unit.lapic;
         let live = lapic.next_timer().is_some_and(|at| at <= now);
         if let Some(tracker) = &mut self.derived.log.tracker {
