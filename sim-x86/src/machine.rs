@@ -67,8 +67,8 @@ struct Derived {
     log: TraceLog,
     map: DeviceMap,
     agenda: Agenda,
-    /// [`Speed::carry`] in this run.
-    carries: bool,
+    /// That of the run that is going on, or was the last.
+    speed: Speed,
     /// The home agent's messages, on their way to the queue: empty but for its room.
     sends: Vec<Send>,
     stops: Ranges,
@@ -112,7 +112,7 @@ impl Derived {
             Some((base, len, DeviceId(id as u8)))
         });
         Derived {
-            carries: false,
+            speed: Speed::default(),
             code: CodeCache::default(),
             scratch: vec![Scratch::default(); spec.cores as usize],
             log: TraceLog::new(spec.cores),
@@ -367,8 +367,8 @@ impl Machine {
         let State { cores, ram, queue, triggers, .. } = &mut self.state;
         let Derived { code, scratch, log, map, breakpoints, .. } = &mut self.derived;
         let spec = &*self.spec;
-        let (skip, replay) = (false, false);
-        let parts = Parts { ram, queue, spec, log, code, triggers, map, breakpoints, skip, replay };
+        let speed = Speed::exact_steps();
+        let parts = Parts { ram, queue, spec, log, code, triggers, map, breakpoints, speed };
         (cores, scratch, parts)
     }
 }

@@ -10,6 +10,7 @@
 
 mod cost;
 mod decode;
+pub(crate) mod effects;
 mod kind;
 
 #[cfg(test)]
@@ -226,10 +227,15 @@ impl Op {
         }
     }
 
+    /// True if an instruction that [`Op::only_polls`] has an operand in memory.
+    pub(crate) fn reads_memory(&self) -> bool {
+        let memory = matches!(self.form, Form::RegMem | Form::Mem | Form::MemReg | Form::MemImm);
+        memory && self.kind != Kind::Lea
+    }
+
     /// Linear address of the operand in memory, of an instruction that [`Op::only_polls`].
     pub(crate) fn loads_from(&self, regs: &Registers) -> Option<u64> {
-        let memory = matches!(self.form, Form::RegMem | Form::Mem | Form::MemReg | Form::MemImm);
-        (memory && self.kind != Kind::Lea).then(|| self.address(regs))
+        self.reads_memory().then(|| self.address(regs))
     }
 
     /// True for a direct jump, which may close a loop (calls and returns do not).

@@ -264,12 +264,6 @@ impl CoreBus<'_> {
         hit.then_some(at)
     }
 
-    /// The line of a load of one word of plain RAM.
-    pub(super) fn word_line(&self, addr: u64, size: Size) -> Option<LineAddr> {
-        let at = self.plain.find(addr)?;
-        is_within_word(at, size as u64).then(|| at.line())
-    }
-
     /// The line of a load that would change nothing but its destination, and take time.
     pub(super) fn recent_line(&self, addr: u64, size: Size) -> Option<LineAddr> {
         self.find_recent(addr, size as u64).map(PhysAddr::line)

@@ -11,15 +11,12 @@
 
 use crate::core::bus::CoreBus;
 use crate::core::regs::{Registers, flags};
-use crate::core::spin::{SpinProbe, Walked};
+use crate::core::spin::{Park, SpinProbe};
 use crate::core::step::{Parts, Scratch};
 use crate::core::{Core, NO_LINE, Run, Wait};
 use crate::event::Want;
 use crate::ids::LineAddr;
 use sim_core::{Cycle, Source, TraceHash};
-
-/// A miss that is further away than this is not looked for.
-const FARTHEST: u64 = 1_000;
 
 /// How far a core is ahead of time, and what it was before.
 #[derive(Clone, Debug, Default)]
@@ -27,14 +24,15 @@ pub(crate) struct Carried {
     /// The first cycle at which the core is rightly where it is.
     until: Cycle,
     before: Before,
-    /// When the request that it has sent ahead of time arrives.
-    arrives: Option<Cycle>,
+    /// If a probe has carried it to a miss: when.
+    probed: Option<Cycle>,
 }
 
 /// What being carried changes of a core.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Before {
     regs: Registers,
+    run: Run,
     clock: Cycle,
     instructions: u64,
     restarting: bool,
@@ -43,10 +41,26 @@ struct Before {
     hash: TraceHash,
 }
 
+impl Default for Before {
+    fn default() -> Self {
+        Before {
+            regs: Registers::default(),
+            run: Run::Off,
+            clock: Cycle(0),
+            instructions: 0,
+            restarting: false,
+            paid: NO_LINE,
+            fetch_line: NO_LINE,
+            hash: TraceHash::default(),
+        }
+    }
+}
+
 impl Before {
     fn of(Core { regs, unit }: &Core) -> Self {
         Before {
             regs: *regs,
+            run: unit.run,
             clock: unit.clock,
             instructions: unit.instructions,
             restarting: unit.restarting,
@@ -58,7 +72,7 @@ impl Before {
 
     fn restore(&self, Core { regs, unit }: &mut Core) {
         *regs = self.regs;
-        unit.run = Run::Running;
+        unit.run = self.run;
         (unit.clock, unit.instructions) = (self.clock, self.instructions);
         (unit.restarting, unit.paid) = (self.restarting, self.paid);
         (unit.fetch_line, unit.hash) = (self.fetch_line, self.hash);
@@ -74,97 +88,113 @@ impl Carried {
 }
 
 impl Core {
-    /// True if instructions are all that can happen to the core next, as far as it goes by itself.
-    fn may_be_carried(&self, parts: &Parts<'_>) -> bool {
-        let unit = &self.unit;
-        let alone = unit.attention || unit.announced || self.regs.rflags & flags::TF != 0;
-        let pending = !unit.stores.is_empty() || unit.locked_until > unit.clock;
-        let looked_at = parts.log.wants_retire() || parts.log.code_dirty();
-        unit.run == Run::Running && !alone && !pending && !looked_at
-    }
-
-    /// `line` has just been taken away from the core: if that is within its waiting loop, the core
-    /// goes on up to the load that misses, and asks for the line.
+    /// A probe has just answered for `line`. If that took the line from the waiting loop that the
+    /// core is parked in, at its load, the core goes on to the next load, which misses.
     pub(crate) fn carry_to_miss(
         &mut self,
         scratch: &mut Scratch,
         parts: &mut Parts<'_>,
+        now: Cycle,
         line: LineAddr,
     ) {
-        if !scratch.spin.is_within() || !self.may_be_carried(parts) {
+        let Run::Parked(park) = self.unit.run else { return };
+        if park.polls != Some(line) || self.unit.caches.state(line).readable() {
             return;
         }
         let carried = &mut scratch.carried;
-        carried.before = Before::of(self);
-        let limit = self.unit.clock + FARTHEST;
-        let walked = self.walk(&mut scratch.spin, parts, limit, true);
-        carried.arrives = match walked {
-            Walked::Elsewhere => self.miss(&scratch.spin, parts, line),
-            Walked::Head | Walked::Limit => None,
-        };
-        if carried.arrives.is_some() {
-            // An event at the cycle at which the load begins comes before it.
-            carried.until = self.unit.clock + 1;
-        } else {
-            carried.before.restore(self);
+        (carried.before, carried.probed) = (Before::of(self), Some(now));
+        // A load that begins at this very cycle comes after the probe.
+        let rounds = now.since(park.since).div_ceil(park.period);
+        let unit = &mut self.unit;
+        unit.clock = park.since + rounds * park.period;
+        unit.instructions += rounds * park.instructions;
+        unit.run = Run::Waiting(Wait::Line(line));
+        unit.restarting = true;
+        if let Some(load) = scratch.spin.instruction_at(self.regs.rip) {
+            unit.fetch_line = load.line;
         }
-    }
-
-    /// The instruction at RIP polls `line`, which is away: when the request for it arrives.
-    fn miss(
-        &mut self,
-        spin: &SpinProbe,
-        parts: &mut Parts<'_>,
-        line: LineAddr,
-    ) -> Option<Cycle> {
-        let next = spin.instruction_at(self.regs.rip)?;
-        let addr = next.op.loads_from(&self.regs)?;
-        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
-        let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
-        let away = bus.word_line(addr, next.op.size)? == line
-            && !bus.unit.caches.state(line).readable()
-            && bus.unit.requested.is_empty();
-        if !away {
-            return None;
-        }
-        let clock = bus.unit.clock;
-        bus.unit.fetch_line = next.line;
-        bus.request(clock, line, Want::Read);
-        let arrives = bus.arrival(clock, line);
-        bus.unit.run = Run::Waiting(Wait::Line(line));
-        bus.unit.restarting = true;
-        Some(arrives)
+        let clock = unit.clock;
+        parts.bus(unit, self.regs.rip).request(clock, line, Want::Read);
+        carried.until = clock + 1;
     }
 
     /// The line for which the core was waiting has just come: if the core polls it in its waiting
     /// loop and has to wait on, it is parked there.
     pub(crate) fn carry_into_loop(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
-        if self.unit.paid == NO_LINE || !self.may_be_carried(parts) {
+        let unit = &self.unit;
+        let alone = unit.attention || unit.announced || self.regs.rflags & flags::TF != 0;
+        let pending = !unit.stores.is_empty() || unit.locked_until > unit.clock;
+        let looked_at = parts.log.wants_retire() || parts.log.code_dirty();
+        if unit.paid == NO_LINE || unit.run != Run::Running || alone || pending || looked_at {
             return;
         }
+        self.park_ahead(scratch, parts, |spin, regs, bus, edition| spin.go_round(regs, bus, edition));
+    }
+
+    /// Parks the loop at RIP if it is the one that was parked last and repeats.
+    pub(super) fn retry_loop(
+        &mut self,
+        scratch: &mut Scratch,
+        parts: &mut Parts<'_>,
+        until: Cycle,
+    ) -> bool {
+        let limit = if parts.speed.carry { Cycle::NEVER } else { until.min(parts.queue.horizon()) };
+        self.park_ahead(scratch, parts, |spin, regs, bus, edition| {
+            spin.retry(regs, bus, edition, limit)
+        })
+    }
+
+    /// Parks the core as `how` says (with the instructions that come before), or leaves it as it is.
+    fn park_ahead(
+        &mut self,
+        scratch: &mut Scratch,
+        parts: &mut Parts<'_>,
+        how: impl FnOnce(&SpinProbe, &mut Registers, &mut CoreBus<'_>, u64) -> Option<(u64, Park)>,
+    ) -> bool {
         let (edition, carried) = (parts.code.edition(), &mut scratch.carried);
-        carried.before = Before::of(self);
+        (carried.before, carried.probed) = (Before::of(self), None);
         let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
         let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
-        match scratch.spin.go_on(&mut self.regs, &mut bus, edition) {
-            Some(park) => {
-                self.unit.clock = park.since;
-                self.unit.run = Run::Parked(park);
-                (carried.until, carried.arrives) = (park.since, None);
-            }
-            None => carried.before.restore(self),
+        let Some((executed, park)) = how(&scratch.spin, &mut self.regs, &mut bus, edition) else {
+            carried.before.restore(self);
+            return false;
+        };
+        let unit = &mut self.unit;
+        unit.clock = park.since;
+        unit.instructions += executed;
+        unit.run = Run::Parked(park);
+        if executed > 0 {
+            (unit.restarting, unit.announced) = (false, false);
         }
+        carried.until = park.since;
+        true
     }
 
     /// Something reaches the core, which is ahead of time: it is what it was before.
     #[cold]
     pub(crate) fn fall_back(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
         let carried = &mut scratch.carried;
-        if let Some(arrives) = carried.arrives.take() {
-            parts.queue.take_back(arrives, Source(self.unit.id.0));
-            self.unit.requested.pop();
-        }
-        carried.before.restore(self);
         carried.until = Cycle(0);
+        let Some(probed) = carried.probed else { return carried.before.restore(self) };
+        // Its request has not been sent.
+        let Run::Waiting(Wait::Line(line)) = self.unit.run else { return };
+        let clock = self.unit.clock;
+        let arrives = parts.bus(&mut self.unit, self.regs.rip).arrival(clock, line);
+        parts.queue.take_back(arrives, Source(self.unit.id.0));
+        self.unit.requested.pop();
+        carried.before.restore(self);
+        self.unpark(probed);
+        if self.unit.clock < probed {
+            self.load_again(&scratch.spin, parts);
+        }
+    }
+
+    /// Completes the load at RIP, of the loop that the core was parked in, whose line has gone since
+    /// then. It brings what it has brought before: no register changes.
+    fn load_again(&mut self, spin: &SpinProbe, parts: &Parts<'_>) {
+        let Some(load) = spin.instruction_at(self.regs.rip) else { return };
+        self.regs.rip += load.op.length();
+        self.unit.fetch_line = load.line;
+        self.unit.retire(parts.spec.memory.l1_hit + load.op.cost());
     }
 }

@@ -20,7 +20,6 @@
 mod by_page;
 mod compile;
 mod draft;
-mod effects;
 mod plain;
 mod record;
 mod stretch;
@@ -31,7 +30,7 @@ use crate::core::regs::flags;
 use crate::core::step::{Parts, Scratch};
 use crate::core::translate::PlainRam;
 use crate::ids::PhysAddr;
-use effects::RegisterSet;
+use crate::op::effects::RegisterSet;
 use sim_core::Cycle;
 use std::sync::Arc;
 use stretch::{Desk, Refusal, Stretch};

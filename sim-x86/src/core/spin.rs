@@ -27,6 +27,7 @@ use crate::exec::{Flow, Size, alu, execute, operand};
 use crate::ids::{LineAddr, PhysAddr};
 use crate::mem::store_buffer::BufferedStore;
 use crate::op::Op;
+use crate::op::effects::{self, Effects, RegisterSet};
 use serde::{Deserialize, Serialize};
 use sim_core::Cycle;
 
@@ -43,6 +44,8 @@ pub struct Park {
     pub stores: bool,
     /// For a counted loop: the register that counts down and how many iterations may be skipped.
     pub counted: Option<(u8, u64)>,
+    /// For a loop that only polls a word of this line: the iteration begins with its load.
+    pub polls: Option<LineAddr>,
 }
 
 impl Park {
@@ -172,6 +175,9 @@ pub(super) struct Survey {
     complete: bool,
     /// Set when the loop was parked: what has to be the same for it to be tried.
     known: Option<Known>,
+    /// If an iteration that begins with its one load, of this number, depends on nothing but the
+    /// value loaded: what it leaves in registers is then the same each time.
+    poll: Option<usize>,
 }
 
 /// See [`Survey::known`].
@@ -227,20 +233,137 @@ impl Survey {
         matches!(flow, Flow::Next | Flow::Taken).then(|| bus.cost + next.op.cost())
     }
 
-    /// One iteration of `ops` from `regs` on: its cycles, if it takes the surveyed path, reads the
-    /// surveyed lines only, and changes nothing but `regs`.
-    fn iterate(
+    /// See [`Survey::poll`].
+    fn find_poll(&self) -> Option<usize> {
+        let loads = |next: &&Surveyed| next.op.reads_memory();
+        let load = self.ops.iter().position(|next| loads(&next))?;
+        let separate = self.data.iter().all(|line| !self.code.contains(line));
+        if self.ops.iter().filter(loads).count() > 1 || !separate {
+            return None;
+        }
+        let effects: Option<Vec<Effects>> =
+            self.ops.iter().map(|next| effects::effects(&next.op)).collect();
+        let mut effects = effects?;
+        effects.rotate_left(load);
+        let (first, others) = effects.split_first()?;
+        let written = others.iter().fold(Written::default(), |all, next| all.with(next));
+        // Once it has the value, loading it again changes nothing.
+        if first.writes & written.registers != 0 || first.writes_flags && written.flags {
+            return None;
+        }
+        let (all, mut so_far) = (written.with(first), Written::default());
+        for next in &effects {
+            let registers = (next.reads | next.address) & all.registers & !so_far.registers;
+            let flags = next.reads_flags && all.flags && !so_far.flags;
+            if registers != 0 || flags {
+                return None;
+            }
+            so_far = so_far.with(next);
+        }
+        Some(load)
+    }
+
+    /// The iteration that begins with the load of [`Survey::poll`], from `regs` on, if it changes
+    /// nothing but `regs` and comes back to the load.
+    fn round(
+        &self,
+        load: usize,
+        regs: &mut Registers,
+        bus: &mut CoreBus<'_>,
+    ) -> Option<Round> {
+        let first = self.ops.get(load)?;
+        let line = bus.recent_line(first.op.loads_from(regs)?, first.op.size)?;
+        let (before, from) = self.ops.split_at(load);
+        let cycles = self.execute_all(from, regs, bus)? + self.execute_all(before, regs, bus)?;
+        (regs.rip == first.rip && cycles > 0).then_some(Round { line, cycles })
+    }
+
+    /// Executes `ops`: their cycles.
+    fn execute_all(
         &self,
         ops: &[Surveyed],
         regs: &mut Registers,
         bus: &mut CoreBus<'_>,
     ) -> Option<u64> {
-        let head = regs.rip;
-        let mut period = 0;
+        let mut cycles = 0;
         for next in ops {
-            period += u64::from(self.execute(next, regs, bus)?);
+            cycles += u64::from(self.execute(next, regs, bus)?);
         }
-        (regs.rip == head && period > 0).then_some(period)
+        Some(cycles)
+    }
+
+    /// The core has come to the load of [`Survey::poll`] after a round.
+    fn park_at(&self, load: usize, since: Cycle, round: Round, unit: &mut Unit) -> Park {
+        let before = load.checked_sub(1).unwrap_or(self.ops.len() - 1);
+        unit.fetch_line = self.ops[before].line;
+        let (period, instructions) = (round.cycles, self.ops.len() as u64);
+        Park { since, period, instructions, stores: false, counted: None, polls: Some(round.line) }
+    }
+
+    /// From the head to the load of [`Survey::poll`], and once round.
+    fn poll_from_head(
+        &self,
+        load: usize,
+        regs: &mut Registers,
+        bus: &mut CoreBus<'_>,
+        limit: Cycle,
+    ) -> Option<(u64, Park)> {
+        let cycles = self.execute_all(&self.ops[..load], regs, bus)?;
+        let round = self.round(load, regs, bus)?;
+        let since = bus.unit.clock + cycles + round.cycles;
+        let executed = (load + self.ops.len()) as u64;
+        (since <= limit).then(|| (executed, self.park_at(load, since, round, bus.unit)))
+    }
+
+    /// One iteration from the head, or two.
+    fn repeat(
+        &self,
+        ops: &[Surveyed],
+        regs: &mut Registers,
+        bus: &mut CoreBus<'_>,
+        limit: Cycle,
+    ) -> Option<(u64, Park)> {
+        let (head, instructions) = (regs.rip, ops.len() as u64);
+        let mut since = bus.unit.clock;
+        for executed in [0, instructions] {
+            let before = *regs;
+            let period = self.execute_all(ops, regs, bus)?;
+            if regs.rip != head || period == 0 {
+                return None;
+            }
+            if *regs == before {
+                let (stores, counted, polls) = (false, None, None);
+                let park = Park { since, period, instructions, stores, counted, polls };
+                return Some((executed, park));
+            }
+            since += period;
+            if since > limit {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// See [`Survey::round`].
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    /// The line that it polls.
+    line: LineAddr,
+    cycles: u64,
+}
+
+/// What instructions write.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    registers: RegisterSet,
+    flags: bool,
+}
+
+impl Written {
+    fn with(self, effects: &Effects) -> Self {
+        let registers = self.registers | effects.writes;
+        Written { registers, flags: self.flags || effects.writes_flags }
     }
 }
 
@@ -368,10 +491,9 @@ impl SpinProbe {
     }
 
     /// Tries the loop that was parked last, if the core has just come back to its head: how it can
-    /// be parked again, if it repeats at once or after one iteration that ends by `limit`, and how
-    /// many instructions come before that. `regs` are then those at the head of the first iteration
-    /// that repeats; else they are as they were.
-    pub(crate) fn retry(
+    /// be parked again, if it repeats, and how many instructions come before that; `limit`: it has to
+    /// repeat by then. If it does not, `regs` are of no use.
+    pub(super) fn retry(
         &self,
         regs: &mut Registers,
         bus: &mut CoreBus<'_>,
@@ -384,73 +506,38 @@ impl SpinProbe {
             return None;
         }
         let ops = self.survey.loop_at(regs.rip, unit, edition)?;
-        let before = *regs;
-        let park = self.repeat(ops, regs, bus, limit);
-        if park.is_none() {
-            *regs = before;
+        match self.survey.poll {
+            Some(load) => self.survey.poll_from_head(load, regs, bus, limit),
+            None => self.survey.repeat(ops, regs, bus, limit),
         }
-        park
     }
 
-    fn repeat(
+    /// The load at RIP has got its line: how the core is parked again, if it polls the line and has
+    /// to wait on, and how many instructions come before that. If not, `regs` are of no use.
+    pub(super) fn go_round(
         &self,
-        ops: &[Surveyed],
         regs: &mut Registers,
         bus: &mut CoreBus<'_>,
-        limit: Cycle,
+        edition: u64,
     ) -> Option<(u64, Park)> {
-        let instructions = ops.len() as u64;
-        let mut since = bus.unit.clock;
-        for executed in [0, instructions] {
-            let head = *regs;
-            let period = self.survey.iterate(ops, regs, bus)?;
-            if *regs == head {
-                let park = Park { since, period, instructions, stores: false, counted: None };
-                return Some((executed, park));
-            }
-            since += period;
-            if since > limit {
-                return None;
-            }
+        let survey = &self.survey;
+        let load = survey.poll.filter(|_| survey.is_known(edition))?;
+        if survey.ops[load].rip != regs.rip || !survey.code_hits(bus.unit) {
+            return None;
         }
-        None
+        let paid = std::mem::replace(&mut bus.unit.paid, NO_LINE);
+        let round = survey.round(load, regs, bus)?;
+        if round.line != paid {
+            return None;
+        }
+        // The load's latency has passed while the core waited.
+        let since = bus.unit.clock + (round.cycles - u64::from(bus.memory().l1_hit));
+        Some((survey.ops.len() as u64, survey.park_at(load, since, round, bus.unit)))
     }
 
     /// The instruction at `rip` of the loop that was parked last.
     pub(super) fn instruction_at(&self, rip: u64) -> Option<&Surveyed> {
         self.survey.ops.iter().find(|next| next.rip == rip)
-    }
-
-    /// The load at RIP, of the loop that was parked last, has got its line: how the core is parked
-    /// again, if it finds nothing there that ends the loop. If not, `regs` and the core's progress
-    /// are of no use.
-    pub(super) fn go_on(
-        &self,
-        regs: &mut Registers,
-        bus: &mut CoreBus<'_>,
-        edition: u64,
-    ) -> Option<Park> {
-        if !self.survey.is_known(edition) {
-            return None;
-        }
-        let ops = &self.survey.ops;
-        let at = ops.iter().position(|next| next.rip == regs.rip)?;
-        let load = ops[at].op.loads_from(regs)?;
-        let paid = std::mem::replace(&mut bus.unit.paid, NO_LINE);
-        if bus.recent_line(load, ops[at].op.size)? != paid {
-            return None;
-        }
-        // The load's latency has passed while the core waited.
-        let mut waited = bus.memory().l1_hit;
-        for next in &ops[at..] {
-            let cost = self.survey.execute(next, regs, bus)?;
-            bus.unit.retire(cost - std::mem::take(&mut waited));
-            bus.unit.fetch_line = next.line;
-        }
-        let ops = self.survey.loop_at(regs.rip, bus.unit, edition)?;
-        let (executed, park) = self.repeat(ops, regs, bus, Cycle::NEVER)?;
-        bus.unit.instructions += executed;
-        Some(park)
     }
 
     /// True if the loop that was parked last never touches `line`.
@@ -498,6 +585,7 @@ impl SpinProbe {
             instructions: unit.instructions - self.instructions,
             stores: unit.stores.last_commit() != self.last_commit,
             counted,
+            polls: None,
         });
         if park.is_none() {
             self.survey.active = false;
@@ -513,6 +601,7 @@ impl SpinProbe {
         let park = park.filter(|park| self.is_surveyed(park, unit))?;
         if self.survey.complete {
             self.survey.known = Some(Known { fetch_line: unit.fetch_line, edition });
+            self.survey.poll = self.survey.find_poll();
         }
         Some(park)
     }

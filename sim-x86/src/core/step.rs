@@ -19,7 +19,7 @@ use crate::event::{Event, StopCause, Want};
 use crate::exec::fast::{self, Brief};
 use crate::exec::{Access, Bus, Exception, Flow, Stall, execute};
 use crate::ids::{CoreId, LINE_BYTES, LineAddr, PhysAddr};
-use crate::machine::DeviceMap;
+use crate::machine::{DeviceMap, Speed};
 use crate::machine::log::TraceLog;
 use crate::mem::cache::Level;
 use crate::mem::home;
@@ -96,10 +96,8 @@ pub struct Parts<'a> {
     pub map: &'a DeviceMap,
     /// Instructions that end the run when reached.
     pub breakpoints: &'a [(u64, Option<CoreId>)],
-    /// Park loops that only wait.
-    pub skip: bool,
-    /// Replay stretches of code that repeat.
-    pub replay: bool,
+    /// Which speed-ups the core may use.
+    pub speed: Speed,
 }
 
 impl Parts<'_> {
@@ -157,7 +155,7 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
         if parts.log.code_dirty() {
             parts.log.forget_code(parts.code);
         }
-        let tries = std::mem::take(&mut fresh) && parts.replay && !scratch.spin.is_looking();
+        let tries = std::mem::take(&mut fresh) && parts.speed.replay && !scratch.spin.is_looking();
         if tries && let Some(replayed) = replay::try_stretch(core, scratch, parts, until) {
             before += replayed;
             alone = true;
@@ -205,7 +203,7 @@ fn boundary(core: &mut Core, parts: &mut Parts<'_>) -> Exit {
 /// The rest of an iteration of the loop that was parked last.
 fn walk(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) -> Exit {
     let limit = until.min(parts.queue.horizon());
-    match core.walk(&mut scratch.spin, parts, limit, !parts.skip) {
+    match core.walk(&mut scratch.spin, parts, limit, !parts.speed.skip_loops) {
         Walked::Head if scratch.spin.is_due() => Exit::Back,
         Walked::Head | Walked::Limit => Exit::Look,
         Walked::Elsewhere => straight(core, scratch, parts, until),
@@ -289,7 +287,7 @@ impl<'a> Fetcher<'a> {
 /// on only what ends the loop can change that.
 fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) -> Exit {
     let Core { regs, unit } = core;
-    let Parts { ram, queue, spec, log, code, map, skip, .. } = parts;
+    let Parts { ram, queue, spec, log, code, map, speed, .. } = parts;
     let Some(mut fetcher) = Fetcher::new(code, scratch.page, regs.cpl()) else {
         return Exit::Fetch;
     };
@@ -330,7 +328,7 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
             match flow {
                 Flow::Next => {}
                 Flow::Taken | Flow::Repeat => {
-                    let back = *skip && regs.rip <= rip && op.is_jump();
+                    let back = speed.skip_loops && regs.rip <= rip && op.is_jump();
                     if back && scratch.spin.is_due() {
                         break 'out Exit::Back;
                     }
@@ -409,7 +407,7 @@ impl Core {
         match flow {
             Flow::Next | Flow::Repeat => {}
             Flow::Taken => {
-                if parts.skip && self.regs.rip <= rip && op.is_jump() && scratch.spin.is_due() {
+                if parts.speed.skip_loops && self.regs.rip <= rip && op.is_jump() && scratch.spin.is_due() {
                     self.look_for_loop(scratch, parts, until);
                 }
             }
@@ -517,7 +515,7 @@ impl Core {
         let edition = parts.code.edition();
         // A single step traps after each instruction.
         let steps = self.regs.rflags & flags::TF != 0;
-        if !polls && !steps && self.retry_loop(scratch, parts, edition, until) {
+        if !polls && !steps && self.retry_loop(scratch, parts, until) {
             return;
         }
         let Page { va: page_va, handle: page, .. } = scratch.page;
@@ -533,27 +531,6 @@ impl Core {
         if let Some(park) = park.filter(|park| !polls || park.counted.is_some()) {
             self.unit.run = Run::Parked(park);
         }
-    }
-
-    /// Parks the loop at RIP if it is the one that was parked last and repeats.
-    fn retry_loop(
-        &mut self,
-        scratch: &Scratch,
-        parts: &mut Parts<'_>,
-        edition: u64,
-        until: Cycle,
-    ) -> bool {
-        let limit = until.min(parts.queue.horizon());
-        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
-        let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
-        let Some((executed, park)) = scratch.spin.retry(&mut self.regs, &mut bus, edition, limit)
-        else {
-            return false;
-        };
-        self.unit.clock = park.since;
-        self.unit.instructions += executed;
-        self.unit.run = Run::Parked(park);
-        true
     }
 
     fn halt(&mut self, parts: &mut Parts<'_>, mwait: bool) {

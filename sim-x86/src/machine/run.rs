@@ -144,8 +144,8 @@ impl Machine {
     fn advance(&mut self, until: Cycle, speed: Speed, observer: &mut dyn Observer) -> Stop {
         let ahead = if speed.run_ahead { home::leg(&self.spec.memory) } else { 1 };
         let disturbed = self.spec.perturb.disturbs_loops();
-        let speed = Speed { skip_loops: speed.skip_loops && !disturbed, ..speed };
-        self.derived.carries = speed.carry && speed.skip_loops;
+        let skips = speed.skip_loops && !disturbed;
+        self.derived.speed = Speed { skip_loops: skips, carry: speed.carry && skips, ..speed };
         self.derived.agenda = Agenda::new(self.state.cores.iter().map(acts_at));
         loop {
             let (core, earliest) = self.derived.agenda.first();
@@ -172,11 +172,11 @@ impl Machine {
                 let second = self.derived.agenda.second();
                 let limit = (earliest + ahead).min(next).min(until);
                 if second < limit {
-                    self.take_turns(limit, speed);
+                    self.take_turns(limit);
                 } else {
                     // Nobody else can reach the first core before the second plus a leg.
                     let until = (second + ahead).min(next).min(until);
-                    let at = self.window(core, until, speed);
+                    let at = self.window(core, until);
                     self.derived.agenda.set(core, at);
                 }
             }
@@ -191,17 +191,18 @@ impl Machine {
     }
 
     /// Several cores act before `limit`, before which no one reaches another: each runs up to it.
-    fn take_turns(&mut self, limit: Cycle, speed: Speed) {
+    fn take_turns(&mut self, limit: Cycle) {
         let mut agenda = std::mem::take(&mut self.derived.agenda);
-        agenda.take_turns(limit, |core| self.window(core, limit, speed));
+        agenda.take_turns(limit, |core| self.window(core, limit));
         self.derived.agenda = agenda;
     }
 
     /// Lets one core run up to `until`, or to the first event that it posts on the way. When it acts
     /// next.
-    fn window(&mut self, index: usize, until: Cycle, speed: Speed) -> Cycle {
+    fn window(&mut self, index: usize, until: Cycle) -> Cycle {
+        let speed = self.derived.speed;
         let (cores, scratch, mut parts) = self.split();
-        (parts.skip, parts.replay) = (speed.skip_loops, speed.replay);
+        parts.speed = speed;
         let (core, scratch) = (&mut cores[index], &mut scratch[index]);
         if let Run::Parked(park) = core.unit.run
             && let Some(end) = park.ends_at()
@@ -257,7 +258,7 @@ impl Machine {
 
     /// Lets the event that has just reached `id` carry it on, if that can be foreseen.
     fn carry(&mut self, id: CoreId, how: impl FnOnce(&mut Core, &mut Scratch, &mut Parts<'_>)) {
-        if self.derived.carries {
+        if self.derived.speed.carry {
             let (cores, scratch, mut parts) = self.split();
             how(&mut cores[id.index()], &mut scratch[id.index()], &mut parts);
         }
@@ -421,7 +422,7 @@ impl Machine {
     }
 
     fn probe(&mut self, now: Cycle, id: CoreId, line: LineAddr) {
-        if !self.goes_on_without(id, line) {
+        if !self.goes_on_without(id, line) && !self.polls(id, now, line) {
             self.catch_up(id, now);
         }
         let leg = home::leg(&self.spec.memory);
@@ -473,7 +474,7 @@ impl Machine {
         }
         self.home(|home, out| home.probed(now, line, found, out));
         self.track_flight(line);
-        self.carry(id, |core, scratch, parts| core.carry_to_miss(scratch, parts, line));
+        self.carry(id, |core, scratch, parts| core.carry_to_miss(scratch, parts, now, line));
     }
 
     /// True if `id` is in a skipped loop that never touches `line`: what the probe does to the rest
@@ -481,6 +482,14 @@ impl Machine {
     fn goes_on_without(&self, id: CoreId, line: LineAddr) -> bool {
         matches!(self.state.cores[id.index()].unit.run, Run::Parked(_))
             && self.derived.scratch[id.index()].spin.never_touches(line)
+    }
+
+    /// True if `id` is in a skipped loop that begins with a load from `line`: when the probe has
+    /// taken it, the core is carried to that load.
+    fn polls(&self, id: CoreId, now: Cycle, line: LineAddr) -> bool {
+        let Run::Parked(park) = self.state.cores[id.index()].unit.run else { return false };
+        let ahead = self.derived.scratch[id.index()].carried.is_ahead_of(now);
+        park.polls == Some(line) && !ahead && self.derived.speed.carry
     }
 
     /// `line` left the caches of `id`.

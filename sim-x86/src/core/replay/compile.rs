@@ -9,9 +9,9 @@
 use super::Varying;
 use super::by_page::ByPage;
 use super::draft::{Draft, FLAGS, Slots, Value, Variable, without_unused};
-use super::effects::{Effects, RegisterSet, bit};
 use super::record::{ApicWrite, Executed, MemoryAccess, Recording, Values};
 use super::stretch::{ApicStore, Frame, Place, Program, REGISTERS, Stretch};
+use crate::op::effects::{Effects, RegisterSet, bit};
 use crate::core::regs::gpr;
 use crate::exec::Size;
 use crate::exec::pure::Pure;

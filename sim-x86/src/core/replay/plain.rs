@@ -12,7 +12,7 @@ pub(super) trait Plain {
 }
 
 /// Makes a [`Bus`] of it that refuses everything else: no instruction with
-/// [`effects`](super::effects::effects) asks for it.
+/// [`effects`](crate::op::effects::effects) asks for it.
 pub(super) struct Only<T>(pub(super) T);
 
 impl<T: Plain> Bus for Only<T> {

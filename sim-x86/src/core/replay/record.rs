@@ -1,8 +1,8 @@
 //! Recording: a stretch of code is executed as always, one instruction after the other, and what
 //! each of them did is noted.
 
-use super::effects::{Effects, effects};
 use super::plain::{Only, Plain};
+use crate::op::effects::{Effects, effects};
 use crate::core::bus::CoreBus;
 use crate::core::regs::{Registers, flags};
 use crate::core::step::{Parts, Scratch, at_hand, fetch};

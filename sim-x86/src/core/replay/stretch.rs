@@ -3,9 +3,9 @@
 
 use super::Varying;
 use super::by_page::ByPage;
-use super::effects::bit;
 use super::plain::{Only, Plain};
 use super::record::Recording;
+use crate::op::effects::bit;
 use crate::core::regs::{Registers, flags};
 use crate::core::step::Parts;
 use crate::core::{Core, Unit};

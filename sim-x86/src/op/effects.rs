@@ -1,13 +1,14 @@
-//! Which registers and flags an instruction reads and writes: for those that can be replayed.
+//! Which registers and flags an instruction reads and writes: for those that can be replayed, or
+//! whose loops can be skipped.
 
 use crate::core::regs::gpr;
 use crate::exec::Size;
 use crate::op::{Form, Kind, Op, flag};
 
 /// A set of general-purpose registers: bit n is register n.
-pub(super) type RegisterSet = u16;
+pub(crate) type RegisterSet = u16;
 
-pub(super) const fn bit(register: usize) -> RegisterSet {
+pub(crate) const fn bit(register: usize) -> RegisterSet {
     1 << register
 }
 
@@ -19,25 +20,25 @@ const RBP: RegisterSet = bit(gpr::RBP);
 
 /// What an instruction reads (at least) and writes (at most).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Effects {
+pub(crate) struct Effects {
     /// Registers whose values go into its results.
-    pub(super) reads: RegisterSet,
+    pub(crate) reads: RegisterSet,
     /// Registers that decide where in memory it reads or writes.
-    pub(super) address: RegisterSet,
-    pub(super) writes: RegisterSet,
+    pub(crate) address: RegisterSet,
+    pub(crate) writes: RegisterSet,
     /// Its results, the new status flags among them, depend on the old ones.
-    pub(super) reads_flags: bool,
+    pub(crate) reads_flags: bool,
     /// It sets status flags.
-    pub(super) writes_flags: bool,
+    pub(crate) writes_flags: bool,
     /// It reads the time-stamp counter.
-    pub(super) reads_clock: bool,
+    pub(crate) reads_clock: bool,
     /// Where it goes on depends on what it reads.
-    pub(super) steers: bool,
+    pub(crate) steers: bool,
 }
 
 /// The effects of `op`; `None` if it does more than to registers, flags and memory, or if it is
 /// too rare to be worth a row.
-pub(super) fn effects(op: &Op) -> Option<Effects> {
+pub(crate) fn effects(op: &Op) -> Option<Effects> {
     let memory = matches!(op.form, Form::Mem | Form::MemReg | Form::MemImm | Form::RegMem);
     let operands = Operands::of(op);
     let Operands { dst, src, partly } = operands;
