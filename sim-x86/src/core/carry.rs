@@ -24,8 +24,8 @@ pub(crate) struct Carried {
     /// The first cycle at which the core is rightly where it is.
     until: Cycle,
     before: Before,
-    /// If a probe has carried it to a miss: when.
-    probed: Option<Cycle>,
+    /// If a probe has carried it to a miss: when, and the hash before the request.
+    probed: Option<(Cycle, TraceHash)>,
 }
 
 /// What being carried changes of a core.
@@ -38,7 +38,6 @@ struct Before {
     restarting: bool,
     paid: LineAddr,
     fetch_line: LineAddr,
-    hash: TraceHash,
 }
 
 impl Default for Before {
@@ -51,7 +50,6 @@ impl Default for Before {
             restarting: false,
             paid: NO_LINE,
             fetch_line: NO_LINE,
-            hash: TraceHash::default(),
         }
     }
 }
@@ -66,7 +64,6 @@ impl Before {
             restarting: unit.restarting,
             paid: unit.paid,
             fetch_line: unit.fetch_line,
-            hash: unit.hash,
         }
     }
 
@@ -75,7 +72,7 @@ impl Before {
         unit.run = self.run;
         (unit.clock, unit.instructions) = (self.clock, self.instructions);
         (unit.restarting, unit.paid) = (self.restarting, self.paid);
-        (unit.fetch_line, unit.hash) = (self.fetch_line, self.hash);
+        unit.fetch_line = self.fetch_line;
     }
 }
 
@@ -102,7 +99,7 @@ impl Core {
             return;
         }
         let carried = &mut scratch.carried;
-        (carried.before, carried.probed) = (Before::of(self), Some(now));
+        (carried.before, carried.probed) = (Before::of(self), Some((now, self.unit.hash)));
         // A load that begins at this very cycle comes after the probe.
         let rounds = now.since(park.since).div_ceil(park.period);
         let unit = &mut self.unit;
@@ -175,7 +172,7 @@ impl Core {
     pub(crate) fn fall_back(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
         let carried = &mut scratch.carried;
         carried.until = Cycle(0);
-        let Some(probed) = carried.probed else { return carried.before.restore(self) };
+        let Some((probed, hash)) = carried.probed else { return carried.before.restore(self) };
         // Its request has not been sent.
         let Run::Waiting(Wait::Line(line)) = self.unit.run else { return };
         let clock = self.unit.clock;
@@ -183,6 +180,7 @@ impl Core {
         parts.queue.take_back(arrives, Source(self.unit.id.0));
         self.unit.requested.pop();
         carried.before.restore(self);
+        self.unit.hash = hash;
         self.unpark(probed);
         if self.unit.clock < probed {
             self.load_again(&scratch.spin, parts);
