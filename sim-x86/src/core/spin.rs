@@ -433,6 +433,7 @@ impl SpinProbe {
     /// Another run begins: nothing is taken over from the one before.
     pub(crate) fn begin(&mut self) {
         self.survey.known = None;
+        self.forget();
     }
 
     /// The core's clock has jumped: what was remembered of it is no iteration any more.
