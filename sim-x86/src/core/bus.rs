@@ -269,6 +269,12 @@ impl CoreBus<'_> {
         self.find_recent(addr, size as u64).map(PhysAddr::line)
     }
 
+    /// The line of such a load, and what it brings.
+    pub(super) fn recent_word(&self, addr: u64, size: Size) -> Option<(LineAddr, u64)> {
+        let at = self.find_recent(addr, size as u64)?;
+        Some((at.line(), self.ram.read(at, size as u64)))
+    }
+
     /// HOT: a load that touches one aligned word of plain RAM, in the most recent way of L1D, that
     /// no buffered store may touch; about 40 host instructions.
     #[inline(always)]

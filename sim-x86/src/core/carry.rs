@@ -12,9 +12,10 @@
 use crate::core::bus::CoreBus;
 use crate::core::regs::{Registers, flags};
 use crate::core::spin::{Park, SpinProbe};
-use crate::core::step::{Parts, Scratch};
+use crate::core::step::{self, Parts, Scratch};
 use crate::core::{Core, NO_LINE, Run, Wait};
 use crate::event::Want;
+use crate::exec::Size;
 use crate::ids::LineAddr;
 use sim_core::{Cycle, Source, TraceHash};
 
@@ -26,6 +27,33 @@ pub(crate) struct Carried {
     before: Before,
     /// If a probe has carried it to a miss: when, and the hash before the request.
     probed: Option<(Cycle, TraceHash)>,
+}
+
+/// How a core left a polling loop in which it was parked.
+#[derive(Clone, Debug)]
+pub(crate) struct Left {
+    /// Its registers when it left.
+    regs: Registers,
+    /// Those at the loop's load, the same in each iteration.
+    at_load: Registers,
+    /// What it polls.
+    word: Word,
+    /// Cycles and instructions from where it left to the next load.
+    cycles: u64,
+    instructions: u64,
+    /// How it was parked.
+    park: Park,
+}
+
+/// A word that a loop polls.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    /// Its linear address.
+    addr: u64,
+    size: Size,
+    line: LineAddr,
+    /// What it held.
+    value: u64,
 }
 
 /// What being carried changes of a core.
@@ -139,6 +167,56 @@ impl Core {
         self.park_ahead(scratch, parts, |spin, regs, bus, edition| {
             spin.retry(regs, bus, edition, limit)
         })
+    }
+
+    /// The core, which was parked as `park` and is at the start of an iteration, goes on up to `now`,
+    /// when something reaches it.
+    pub(crate) fn leave_loop(
+        &mut self,
+        scratch: &mut Scratch,
+        parts: &mut Parts<'_>,
+        park: Park,
+        now: Cycle,
+    ) {
+        let (at_load, clock, before) = (self.regs, self.unit.clock, self.unit.instructions);
+        let word = park.polls.and_then(|_| self.polled(scratch, parts));
+        step::run(self, scratch, parts, now);
+        let Some(word) = word else { return };
+        // One that left at the load goes round once more.
+        let cycles = park.period - (self.unit.clock - clock) % park.period;
+        let executed = (self.unit.instructions - before) % park.instructions;
+        let instructions = park.instructions - executed;
+        let left = Left { regs: self.regs, at_load, word, cycles, instructions, park };
+        match &mut scratch.left {
+            Some(place) => **place = left,
+            None => scratch.left = Some(Box::new(left)),
+        }
+    }
+
+    /// What the load at RIP polls, in the loop that was parked last.
+    fn polled(&mut self, scratch: &Scratch, parts: &mut Parts<'_>) -> Option<Word> {
+        let load = scratch.spin.instruction_at(self.regs.rip)?;
+        let (addr, size) = (load.op.loads_from(&self.regs)?, load.op.size);
+        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
+        let bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
+        let (line, value) = bus.recent_word(addr, size)?;
+        Some(Word { addr, size, line, value })
+    }
+
+    /// Parks the core again if it is where it left the polling loop that it was parked in last, and
+    /// is going to find there what it found.
+    pub(super) fn come_back(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) -> bool {
+        let Some(left) = scratch.left.take_if(|left| left.regs == self.regs) else { return false };
+        let parked = self.park_ahead(scratch, parts, |spin, regs, bus, edition| {
+            let same = bus.recent_word(left.word.addr, left.word.size)?
+                == (left.word.line, left.word.value);
+            let since = bus.unit.clock + left.cycles;
+            *regs = left.at_load;
+            let park = Park { since, ..left.park };
+            (same && spin.comes_round(regs.rip, bus.unit, edition)).then_some((left.instructions, park))
+        });
+        scratch.left = Some(left);
+        parked
     }
 
     /// Parks the core as `how` says (with the instructions that come before), or leaves it as it is.

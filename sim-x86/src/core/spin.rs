@@ -292,10 +292,15 @@ impl Survey {
         Some(cycles)
     }
 
+    /// The line of the instruction before the load of [`Survey::poll`].
+    fn line_before(&self, load: usize) -> LineAddr {
+        let before = load.checked_sub(1).unwrap_or(self.ops.len() - 1);
+        self.ops[before].line
+    }
+
     /// The core has come to the load of [`Survey::poll`] after a round.
     fn park_at(&self, load: usize, since: Cycle, round: Round, unit: &mut Unit) -> Park {
-        let before = load.checked_sub(1).unwrap_or(self.ops.len() - 1);
-        unit.fetch_line = self.ops[before].line;
+        unit.fetch_line = self.line_before(load);
         let (period, instructions) = (round.cycles, self.ops.len() as u64);
         Park { since, period, instructions, stores: false, counted: None, polls: Some(round.line) }
     }
@@ -511,6 +516,20 @@ impl SpinProbe {
             Some(load) => self.survey.poll_from_head(load, regs, bus, limit),
             None => self.survey.repeat(ops, regs, bus, limit),
         }
+    }
+
+    /// True if the loop that was parked last begins with a load at `rip`, and its code is where it was
+    /// then. The core is about to come to that load from within.
+    pub(super) fn comes_round(&self, rip: u64, unit: &mut Unit, edition: u64) -> bool {
+        let survey = &self.survey;
+        let Some(load) = survey.poll.filter(|_| survey.is_known(edition)) else { return false };
+        let fresh = unit.stores.is_empty() && unit.paid == NO_LINE;
+        let same = survey.ops[load].rip == rip && survey.code_hits(unit);
+        let comes = same && fresh && unit.locked_until <= unit.clock;
+        if comes {
+            unit.fetch_line = survey.line_before(load);
+        }
+        comes
     }
 
     /// The load at RIP has got its line: how the core is parked again, if it polls the line and has

@@ -8,7 +8,7 @@
 //! makes it return, and [`run`] does it. `benches/` measures the cost.
 
 use crate::core::bus::CoreBus;
-use crate::core::carry::Carried;
+use crate::core::carry::{Carried, Left};
 use crate::core::code::{CodeCache, CodePage, Lookup};
 use crate::core::regs::{Registers, flags};
 use crate::core::replay::{self, Replays};
@@ -66,6 +66,8 @@ pub struct Scratch {
     pub(super) replays: Replays,
     /// How far events have carried the core ahead of time.
     pub(crate) carried: Carried,
+    /// Where it left the polling loop that it was parked in last.
+    pub(super) left: Option<Box<Left>>,
     /// Instructions that were executed and not computed by skipping.
     pub(crate) executed: u64,
 }
@@ -73,7 +75,8 @@ pub struct Scratch {
 impl Default for Scratch {
     fn default() -> Self {
         let (spin, replays, carried) = Default::default();
-        Scratch { page: NO_PAGE, pages: [NO_PAGE; PAGES], spin, replays, carried, executed: 0 }
+        let (page, pages, left) = (NO_PAGE, [NO_PAGE; PAGES], None);
+        Scratch { page, pages, spin, replays, carried, left, executed: 0 }
     }
 }
 
@@ -147,8 +150,10 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
         && core.unit.clock < parts.queue.horizon()
     {
         if core.unit.attention {
-            fresh = true;
+            // Behind a replayed stretch there is what it could not contain.
+            fresh |= !alone;
             if core.service(parts) {
+                fresh = true;
                 continue;
             }
         }
@@ -202,6 +207,9 @@ fn boundary(core: &mut Core, parts: &mut Parts<'_>) -> Exit {
 
 /// The rest of an iteration of the loop that was parked last.
 fn walk(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cycle) -> Exit {
+    if parts.speed.carry && core.come_back(scratch, parts) {
+        return Exit::Look;
+    }
     let limit = until.min(parts.queue.horizon());
     match core.walk(&mut scratch.spin, parts, limit, !parts.speed.skip_loops) {
         Walked::Head if scratch.spin.is_due() => Exit::Back,

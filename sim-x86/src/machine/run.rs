@@ -247,11 +247,11 @@ impl Machine {
         if scratch.carried.is_ahead_of(now) {
             core.fall_back(scratch, &mut parts);
             step::run(core, scratch, &mut parts, now);
-        } else if let Run::Parked(_) = core.unit.run {
+        } else if let Run::Parked(park) = core.unit.run {
             core.unpark(now);
             scratch.spin.leave();
             track_unpark(core, parts.log.tracker.as_deref_mut());
-            step::run(core, scratch, &mut parts, now);
+            core.leave_loop(scratch, &mut parts, park, now);
         }
         step::settle(core, &mut parts, now);
     }
