@@ -113,8 +113,8 @@ impl Carried {
 }
 
 impl Core {
-    /// A probe has just answered for `line`. If that took the line from the waiting loop that the
-    /// core is parked in, at its load, the core goes on to the next load, which misses.
+    /// A probe has just taken `line` from the core. If the core is parked in a loop that polls it, at
+    /// the load, it goes on to the next load, which misses.
     pub(crate) fn carry_to_miss(
         &mut self,
         scratch: &mut Scratch,
@@ -123,7 +123,7 @@ impl Core {
         line: LineAddr,
     ) {
         let Run::Parked(park) = self.unit.run else { return };
-        if park.polls != Some(line) || self.unit.caches.state(line).readable() {
+        if park.polls != Some(line) {
             return;
         }
         let carried = &mut scratch.carried;
@@ -153,7 +153,9 @@ impl Core {
         if unit.paid == NO_LINE || unit.run != Run::Running || alone || pending || looked_at {
             return;
         }
-        self.park_ahead(scratch, parts, |spin, regs, bus, edition| spin.go_round(regs, bus, edition));
+        self.park_ahead(scratch, parts, |spin, regs, bus, edition| {
+            spin.go_round(regs, bus, edition)
+        });
     }
 
     /// Parks the loop at RIP if it is the one that was parked last and repeats.
@@ -213,7 +215,8 @@ impl Core {
             let since = bus.unit.clock + left.cycles;
             *regs = left.at_load;
             let park = Park { since, ..left.park };
-            (same && spin.comes_round(regs.rip, bus.unit, edition)).then_some((left.instructions, park))
+            (same && spin.comes_round(regs.rip, bus.unit, edition))
+                .then_some((left.instructions, park))
         });
         scratch.left = Some(left);
         parked

@@ -18,18 +18,22 @@
 //! the loop that it was parked in last, an iteration or two are tried on a copy of its registers: if
 //! they hit the most recent ways only and end as they began, the core is parked again at once.
 
+mod poll;
+mod survey;
+
 use crate::core::NO_LINE;
 use crate::core::bus::CoreBus;
 use crate::core::regs::Registers;
 use crate::core::step::Parts;
 use crate::core::{Activity, Core, Run, Unit};
-use crate::exec::{Flow, Size, alu, execute, operand};
+use crate::exec::{Size, alu, operand};
 use crate::ids::{LineAddr, PhysAddr};
 use crate::mem::store_buffer::BufferedStore;
 use crate::op::Op;
-use crate::op::effects::{self, Effects, RegisterSet};
+use poll::Poll;
 use serde::{Deserialize, Serialize};
 use sim_core::Cycle;
+use survey::{Known, MOST_INSTRUCTIONS, MOST_LINES, Survey, Surveyed, add_lines};
 
 /// A loop whose iterations are being skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,240 +149,6 @@ const PATIENCE: u32 = 8;
 const EAGER: u32 = 8;
 /// At most this power of two of visits are passed over between two looks.
 const LAZIEST: u32 = 6;
-
-/// More lines than these are not worth the search at every probe.
-const MOST_LINES: usize = 8;
-/// Longer iterations than this are not surveyed.
-const MOST_INSTRUCTIONS: u64 = 32;
-
-/// An instruction of a loop.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Surveyed {
-    rip: u64,
-    pub(super) op: Op,
-    /// The line that it ends in.
-    pub(super) line: LineAddr,
-}
-
-/// What one iteration of a loop does and which lines it touches.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Survey {
-    /// True while each instruction is to be looked at.
-    active: bool,
-    /// The instructions looked at, in their order.
-    ops: Vec<Surveyed>,
-    /// The lines that they lie in.
-    code: Vec<LineAddr>,
-    /// The lines that they read.
-    data: Vec<LineAddr>,
-    /// False if something was done whose lines are not known.
-    complete: bool,
-    /// Set when the loop was parked: what has to be the same for it to be tried.
-    known: Option<Known>,
-    /// If an iteration that begins with its one load, of this number, depends on nothing but the
-    /// value loaded: what it leaves in registers is then the same each time.
-    poll: Option<usize>,
-}
-
-/// See [`Survey::known`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known {
-    /// Line of the jump that closes the loop.
-    fetch_line: LineAddr,
-    /// See [`CodeCache::edition`](crate::core::code::CodeCache::edition).
-    edition: u64,
-}
-
-impl Survey {
-    fn start(&mut self) {
-        (self.active, self.complete, self.known) = (true, true, None);
-        self.ops.clear();
-        self.code.clear();
-        self.data.clear();
-    }
-
-    /// True if its instructions only poll, and are still what they were.
-    fn is_known(&self, edition: u64) -> bool {
-        self.known.is_some_and(|known| known.edition == edition)
-    }
-
-    /// The instructions of the loop at `head`, if it is the one that was parked last and its code
-    /// is where it was then.
-    fn loop_at(&self, head: u64, unit: &Unit, edition: u64) -> Option<&[Surveyed]> {
-        let begins = self.ops.first().is_some_and(|first| first.rip == head);
-        let same = begins && self.known == Some(Known { fetch_line: unit.fetch_line, edition });
-        (same && self.code_hits(unit)).then_some(&self.ops)
-    }
-
-    /// True if fetching its instructions changes nothing in L1I.
-    fn code_hits(&self, unit: &Unit) -> bool {
-        self.code.iter().all(|&line| unit.caches.is_recent_code(line))
-    }
-
-    /// The instruction at RIP, if it is `next` of the loop, reads the surveyed lines only, and
-    /// changes nothing but `regs`: its cycles. If not, nothing has changed.
-    fn execute(&self, next: &Surveyed, regs: &mut Registers, bus: &mut CoreBus<'_>) -> Option<u32> {
-        if regs.rip != next.rip {
-            return None;
-        }
-        if let Some(addr) = next.op.loads_from(regs) {
-            // Probes for other lines do not wake the core.
-            let line = bus.recent_line(addr, next.op.size)?;
-            if !self.data.contains(&line) {
-                return None;
-            }
-        }
-        bus.cost = 0;
-        let flow = execute(regs, bus, &next.op).ok()?;
-        matches!(flow, Flow::Next | Flow::Taken).then(|| bus.cost + next.op.cost())
-    }
-
-    /// See [`Survey::poll`].
-    fn find_poll(&self) -> Option<usize> {
-        let loads = |next: &&Surveyed| next.op.reads_memory();
-        let load = self.ops.iter().position(|next| loads(&next))?;
-        let separate = self.data.iter().all(|line| !self.code.contains(line));
-        if self.ops.iter().filter(loads).count() > 1 || !separate {
-            return None;
-        }
-        let effects: Option<Vec<Effects>> =
-            self.ops.iter().map(|next| effects::effects(&next.op)).collect();
-        let mut effects = effects?;
-        effects.rotate_left(load);
-        let (first, others) = effects.split_first()?;
-        let written = others.iter().fold(Written::default(), |all, next| all.with(next));
-        // Once it has the value, loading it again changes nothing.
-        if first.writes & written.registers != 0 || first.writes_flags && written.flags {
-            return None;
-        }
-        let (all, mut so_far) = (written.with(first), Written::default());
-        for next in &effects {
-            let registers = (next.reads | next.address) & all.registers & !so_far.registers;
-            let flags = next.reads_flags && all.flags && !so_far.flags;
-            if registers != 0 || flags {
-                return None;
-            }
-            so_far = so_far.with(next);
-        }
-        Some(load)
-    }
-
-    /// The iteration that begins with the load of [`Survey::poll`], from `regs` on, if it changes
-    /// nothing but `regs` and comes back to the load.
-    fn round(
-        &self,
-        load: usize,
-        regs: &mut Registers,
-        bus: &mut CoreBus<'_>,
-    ) -> Option<Round> {
-        let first = self.ops.get(load)?;
-        let line = bus.recent_line(first.op.loads_from(regs)?, first.op.size)?;
-        let (before, from) = self.ops.split_at(load);
-        let cycles = self.execute_all(from, regs, bus)? + self.execute_all(before, regs, bus)?;
-        (regs.rip == first.rip && cycles > 0).then_some(Round { line, cycles })
-    }
-
-    /// Executes `ops`: their cycles.
-    fn execute_all(
-        &self,
-        ops: &[Surveyed],
-        regs: &mut Registers,
-        bus: &mut CoreBus<'_>,
-    ) -> Option<u64> {
-        let mut cycles = 0;
-        for next in ops {
-            cycles += u64::from(self.execute(next, regs, bus)?);
-        }
-        Some(cycles)
-    }
-
-    /// The line of the instruction before the load of [`Survey::poll`].
-    fn line_before(&self, load: usize) -> LineAddr {
-        let before = load.checked_sub(1).unwrap_or(self.ops.len() - 1);
-        self.ops[before].line
-    }
-
-    /// The core has come to the load of [`Survey::poll`] after a round.
-    fn park_at(&self, load: usize, since: Cycle, round: Round, unit: &mut Unit) -> Park {
-        unit.fetch_line = self.line_before(load);
-        let (period, instructions) = (round.cycles, self.ops.len() as u64);
-        Park { since, period, instructions, stores: false, counted: None, polls: Some(round.line) }
-    }
-
-    /// From the head to the load of [`Survey::poll`], and once round.
-    fn poll_from_head(
-        &self,
-        load: usize,
-        regs: &mut Registers,
-        bus: &mut CoreBus<'_>,
-        limit: Cycle,
-    ) -> Option<(u64, Park)> {
-        let cycles = self.execute_all(&self.ops[..load], regs, bus)?;
-        let round = self.round(load, regs, bus)?;
-        let since = bus.unit.clock + cycles + round.cycles;
-        let executed = (load + self.ops.len()) as u64;
-        (since <= limit).then(|| (executed, self.park_at(load, since, round, bus.unit)))
-    }
-
-    /// One iteration from the head, or two.
-    fn repeat(
-        &self,
-        ops: &[Surveyed],
-        regs: &mut Registers,
-        bus: &mut CoreBus<'_>,
-        limit: Cycle,
-    ) -> Option<(u64, Park)> {
-        let (head, instructions) = (regs.rip, ops.len() as u64);
-        let mut since = bus.unit.clock;
-        for executed in [0, instructions] {
-            let before = *regs;
-            let period = self.execute_all(ops, regs, bus)?;
-            if regs.rip != head || period == 0 {
-                return None;
-            }
-            if *regs == before {
-                let (stores, counted, polls) = (false, None, None);
-                let park = Park { since, period, instructions, stores, counted, polls };
-                return Some((executed, park));
-            }
-            since += period;
-            if since > limit {
-                return None;
-            }
-        }
-        None
-    }
-}
-
-/// See [`Survey::round`].
-#[derive(Clone, Copy, Debug)]
-struct Round {
-    /// The line that it polls.
-    line: LineAddr,
-    cycles: u64,
-}
-
-/// What instructions write.
-#[derive(Clone, Copy, Debug, Default)]
-struct Written {
-    registers: RegisterSet,
-    flags: bool,
-}
-
-impl Written {
-    fn with(self, effects: &Effects) -> Self {
-        let registers = self.registers | effects.writes;
-        Written { registers, flags: self.flags || effects.writes_flags }
-    }
-}
-
-fn add_lines(lines: &mut Vec<LineAddr>, (first, bytes): (PhysAddr, u64)) {
-    for line in [first.line(), PhysAddr(first.0 + bytes - 1).line()] {
-        if !lines.contains(&line) {
-            lines.push(line);
-        }
-    }
-}
 
 /// What is remembered of the last visit to a loop head. Derived: it never changes a result.
 #[derive(Clone, Debug, Default)]
@@ -511,25 +281,31 @@ impl SpinProbe {
         if !fresh || unit.locked_until > unit.clock {
             return None;
         }
-        let ops = self.survey.loop_at(regs.rip, unit, edition)?;
-        match self.survey.poll {
-            Some(load) => self.survey.poll_from_head(load, regs, bus, limit),
-            None => self.survey.repeat(ops, regs, bus, limit),
+        let survey = &self.survey;
+        if !survey.is_at(regs.rip, unit, edition) {
+            return None;
+        }
+        match &survey.poll {
+            Some(poll) => poll.from_head(survey, regs, bus, limit),
+            None => survey.repeat(regs, bus, limit),
         }
     }
 
-    /// True if the loop that was parked last begins with a load at `rip`, and its code is where it was
-    /// then. The core is about to come to that load from within.
-    pub(super) fn comes_round(&self, rip: u64, unit: &mut Unit, edition: u64) -> bool {
+    /// How the loop that was parked last is polled, if its load lies at `rip` and its code is where it
+    /// was then.
+    fn poll_at(&self, rip: u64, unit: &Unit, edition: u64) -> Option<&Poll> {
         let survey = &self.survey;
-        let Some(load) = survey.poll.filter(|_| survey.is_known(edition)) else { return false };
+        let poll = survey.poll.as_ref().filter(|_| survey.is_known(edition))?;
+        (survey.ops[poll.load].rip == rip && survey.code_hits(unit)).then_some(poll)
+    }
+
+    /// True if the core, which is within the loop that was parked last, is about to come to its load
+    /// at `rip`: it has then fetched what comes before.
+    pub(super) fn comes_round(&self, rip: u64, unit: &mut Unit, edition: u64) -> bool {
         let fresh = unit.stores.is_empty() && unit.paid == NO_LINE;
-        let same = survey.ops[load].rip == rip && survey.code_hits(unit);
-        let comes = same && fresh && unit.locked_until <= unit.clock;
-        if comes {
-            unit.fetch_line = survey.line_before(load);
-        }
-        comes
+        let Some(poll) = self.poll_at(rip, unit, edition) else { return false };
+        unit.fetch_line = poll.line_before;
+        fresh && unit.locked_until <= unit.clock
     }
 
     /// The load at RIP has got its line: how the core is parked again, if it polls the line and has
@@ -540,19 +316,7 @@ impl SpinProbe {
         bus: &mut CoreBus<'_>,
         edition: u64,
     ) -> Option<(u64, Park)> {
-        let survey = &self.survey;
-        let load = survey.poll.filter(|_| survey.is_known(edition))?;
-        if survey.ops[load].rip != regs.rip || !survey.code_hits(bus.unit) {
-            return None;
-        }
-        let paid = std::mem::replace(&mut bus.unit.paid, NO_LINE);
-        let round = survey.round(load, regs, bus)?;
-        if round.line != paid {
-            return None;
-        }
-        // The load's latency has passed while the core waited.
-        let since = bus.unit.clock + (round.cycles - u64::from(bus.memory().l1_hit));
-        Some((survey.ops.len() as u64, survey.park_at(load, since, round, bus.unit)))
+        self.poll_at(regs.rip, bus.unit, edition)?.from_load(&self.survey, regs, bus)
     }
 
     /// The instruction at `rip` of the loop that was parked last.
@@ -621,7 +385,7 @@ impl SpinProbe {
         let park = park.filter(|park| self.is_surveyed(park, unit))?;
         if self.survey.complete {
             self.survey.known = Some(Known { fetch_line: unit.fetch_line, edition });
-            self.survey.poll = self.survey.find_poll();
+            self.survey.poll = Poll::of(&self.survey, park.period);
         }
         Some(park)
     }

@@ -19,8 +19,8 @@ use crate::event::{Event, StopCause, Want};
 use crate::exec::fast::{self, Brief};
 use crate::exec::{Access, Bus, Exception, Flow, Stall, execute};
 use crate::ids::{CoreId, LINE_BYTES, LineAddr, PhysAddr};
-use crate::machine::{DeviceMap, Speed};
 use crate::machine::log::TraceLog;
+use crate::machine::{DeviceMap, Speed};
 use crate::mem::cache::Level;
 use crate::mem::home;
 use crate::mem::ram::Ram;
@@ -415,7 +415,11 @@ impl Core {
         match flow {
             Flow::Next | Flow::Repeat => {}
             Flow::Taken => {
-                if parts.speed.skip_loops && self.regs.rip <= rip && op.is_jump() && scratch.spin.is_due() {
+                if parts.speed.skip_loops
+                    && self.regs.rip <= rip
+                    && op.is_jump()
+                    && scratch.spin.is_due()
+                {
                     self.look_for_loop(scratch, parts, until);
                 }
             }

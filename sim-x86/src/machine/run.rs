@@ -474,7 +474,9 @@ impl Machine {
         }
         self.home(|home, out| home.probed(now, line, found, out));
         self.track_flight(line);
-        self.carry(id, |core, scratch, parts| core.carry_to_miss(scratch, parts, now, line));
+        if keep == LineState::Invalid {
+            self.carry(id, |core, scratch, parts| core.carry_to_miss(scratch, parts, now, line));
+        }
     }
 
     /// True if `id` is in a skipped loop that never touches `line`: what the probe does to the rest

@@ -26,13 +26,6 @@ pub enum LineState {
 }
 
 impl LineState {
-    /// True if the core may read the line.
-    #[inline]
-    #[must_use]
-    pub fn readable(self) -> bool {
-        self >= LineState::Shared
-    }
-
     /// True if the core may write the line.
     #[inline]
     #[must_use]

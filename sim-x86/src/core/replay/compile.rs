@@ -11,10 +11,10 @@ use super::by_page::ByPage;
 use super::draft::{Draft, FLAGS, Slots, Value, Variable, without_unused};
 use super::record::{ApicWrite, Executed, MemoryAccess, Recording, Values};
 use super::stretch::{ApicStore, Frame, Place, Program, REGISTERS, Stretch};
-use crate::op::effects::{Effects, RegisterSet, bit};
 use crate::core::regs::gpr;
 use crate::exec::Size;
 use crate::exec::pure::Pure;
+use crate::op::effects::{Effects, RegisterSet, bit};
 use crate::op::{Form, Kind, flag, reg};
 
 /// Why a recording cannot be compiled.

@@ -2,7 +2,6 @@
 //! each of them did is noted.
 
 use super::plain::{Only, Plain};
-use crate::op::effects::{Effects, effects};
 use crate::core::bus::CoreBus;
 use crate::core::regs::{Registers, flags};
 use crate::core::step::{Parts, Scratch, at_hand, fetch};
@@ -14,6 +13,7 @@ use crate::ids::{LineAddr, PhysAddr};
 use crate::mem::cache::{Footprint, LineState};
 use crate::mem::store_buffer::{BufferedStore, Forward};
 use crate::op::Op;
+use crate::op::effects::{Effects, effects};
 use sim_core::Cycle;
 
 /// Longer stretches are cut.

@@ -5,7 +5,6 @@ use super::Varying;
 use super::by_page::ByPage;
 use super::plain::{Only, Plain};
 use super::record::Recording;
-use crate::op::effects::bit;
 use crate::core::regs::{Registers, flags};
 use crate::core::step::Parts;
 use crate::core::{Core, Unit};
@@ -18,6 +17,7 @@ use crate::mem::cache::Footprint;
 use crate::mem::ram::{PAGE_BYTES, Ram};
 use crate::mem::store_buffer::BufferedStore;
 use crate::op::Op;
+use crate::op::effects::bit;
 use sim_core::Cycle;
 
 /// Where a value stands during a replay: first the registers at the start, then the constants of

@@ -1,0 +1,183 @@
+//! HOT: loops that only poll a word.
+//!
+//! Most waiting loops read one word over and over, and whatever else they do follows from what they
+//! find there and from registers that they never change. Such a loop is parked at its load: from
+//! there on, one *round* back to the load leaves the registers as every further round with the same
+//! word does. So one round decides, and of its instructions only those count that write registers or
+//! flags, and which way its branches go.
+
+use super::survey::{Survey, Surveyed};
+use crate::core::bus::CoreBus;
+use crate::core::regs::Registers;
+use crate::core::spin::Park;
+use crate::core::{NO_LINE, Unit};
+use crate::exec::{condition, execute};
+use crate::ids::LineAddr;
+use crate::op::Kind;
+use crate::op::effects::{Effects, RegisterSet, effects};
+use sim_core::Cycle;
+
+/// A loop that only polls a word.
+#[derive(Clone, Debug)]
+pub(super) struct Poll {
+    /// Which of its instructions is the load.
+    pub(super) load: usize,
+    /// Cycles of a round that comes back to the load.
+    cycles: u64,
+    /// What a round does, from the load on.
+    steps: Vec<Step>,
+    /// The line of the instruction before the load.
+    pub(super) line_before: LineAddr,
+}
+
+/// A part of a round that is more than time.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Executes the instruction of this number.
+    Execute(usize),
+    /// A branch that has to go as always.
+    Branch { cond: u8, taken: bool },
+}
+
+/// What instructions write.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    registers: RegisterSet,
+    flags: bool,
+}
+
+impl Written {
+    fn with(self, effects: &Effects) -> Self {
+        let registers = self.registers | effects.writes;
+        Written { registers, flags: self.flags || effects.writes_flags }
+    }
+}
+
+/// True if what a round leaves in registers depends on nothing but the value that its first
+/// instruction loads, and on registers that no instruction of it writes.
+fn depends_on_the_load_only(round: &[Effects]) -> bool {
+    let Some((load, others)) = round.split_first() else { return false };
+    let written = others.iter().fold(Written::default(), |all, next| all.with(next));
+    // Once the value is there, loading it again changes nothing.
+    if load.writes & written.registers != 0 || load.writes_flags && written.flags {
+        return false;
+    }
+    let (all, mut so_far) = (written.with(load), Written::default());
+    for next in round {
+        let registers = (next.reads | next.address) & all.registers & !so_far.registers;
+        if registers != 0 || next.reads_flags && all.flags && !so_far.flags {
+            return false;
+        }
+        so_far = so_far.with(next);
+    }
+    true
+}
+
+/// What `next` does, besides taking time, if `then` follows it: `None` if its time is not known.
+fn step(number: usize, next: &Surveyed, then: &Surveyed) -> Option<Option<Step>> {
+    let behind = next.rip.wrapping_add(next.op.length());
+    match next.op.kind {
+        Kind::Jmp | Kind::Nop | Kind::Pause => Some(None),
+        Kind::Jcc if behind.wrapping_add(next.op.imm) == behind => None,
+        Kind::Jcc => Some(Some(Step::Branch { cond: next.op.cond, taken: then.rip != behind })),
+        _ => Some(Some(Step::Execute(number))),
+    }
+}
+
+impl Poll {
+    /// The loop of `survey`, whose iterations take so many cycles, if it only polls a word.
+    pub(super) fn of(survey: &Survey, cycles: u64) -> Option<Self> {
+        let ops = &survey.ops;
+        let loads = |next: &&Surveyed| next.op.reads_memory();
+        let load = ops.iter().position(|next| loads(&next))?;
+        let separate = survey.data.iter().all(|line| !survey.code.contains(line));
+        if ops.iter().filter(loads).count() > 1 || !separate {
+            return None;
+        }
+        let round = || (0..ops.len()).map(|n| (load + n) % ops.len());
+        let effects: Option<Vec<Effects>> = round().map(|n| effects(&ops[n].op)).collect();
+        if !depends_on_the_load_only(&effects?) {
+            return None;
+        }
+        let steps: Option<Vec<Option<Step>>> =
+            round().map(|n| step(n, &ops[n], &ops[(n + 1) % ops.len()])).collect();
+        let steps = steps?.into_iter().flatten().collect();
+        let line_before = ops[(load + ops.len() - 1) % ops.len()].line;
+        Some(Poll { load, cycles, steps, line_before })
+    }
+
+    /// A round from the load on: the line that is polled, if the core comes back to the load. If not,
+    /// `regs` are of no use.
+    fn round(
+        &self,
+        survey: &Survey,
+        regs: &mut Registers,
+        bus: &mut CoreBus<'_>,
+    ) -> Option<LineAddr> {
+        let load = survey.ops.get(self.load)?;
+        // Probes for other lines do not wake the core.
+        let line = bus.recent_line(load.op.loads_from(regs)?, load.op.size)?;
+        if !survey.data.contains(&line) {
+            return None;
+        }
+        for step in &self.steps {
+            match *step {
+                Step::Execute(number) => {
+                    let next = survey.ops.get(number)?;
+                    regs.rip = next.rip;
+                    execute(regs, bus, &next.op).ok()?;
+                }
+                Step::Branch { cond, taken } => {
+                    if condition(cond, regs.rflags) != taken {
+                        return None;
+                    }
+                }
+            }
+        }
+        regs.rip = load.rip;
+        Some(line)
+    }
+
+    /// The core is parked at the load from `since` on, after a round that polled `line`.
+    fn park(&self, survey: &Survey, since: Cycle, line: LineAddr, unit: &mut Unit) -> Park {
+        unit.fetch_line = self.line_before;
+        let (period, instructions) = (self.cycles, survey.ops.len() as u64);
+        Park { since, period, instructions, stores: false, counted: None, polls: Some(line) }
+    }
+
+    /// From the head of the loop to its load, and once round: how the core is parked, if that ends by
+    /// `limit`, and how many instructions come before.
+    pub(super) fn from_head(
+        &self,
+        survey: &Survey,
+        regs: &mut Registers,
+        bus: &mut CoreBus<'_>,
+        limit: Cycle,
+    ) -> Option<(u64, Park)> {
+        let cycles = survey.execute_all(&survey.ops[..self.load], regs, bus)?;
+        let since = bus.unit.clock + cycles + self.cycles;
+        if since > limit || regs.rip != survey.ops[self.load].rip {
+            return None;
+        }
+        let line = self.round(survey, regs, bus)?;
+        let executed = (self.load + survey.ops.len()) as u64;
+        Some((executed, self.park(survey, since, line, bus.unit)))
+    }
+
+    /// Once round from the load, for whose line the core has waited: as [`Poll::from_head`].
+    pub(super) fn from_load(
+        &self,
+        survey: &Survey,
+        regs: &mut Registers,
+        bus: &mut CoreBus<'_>,
+    ) -> Option<(u64, Park)> {
+        let paid = std::mem::replace(&mut bus.unit.paid, NO_LINE);
+        let line = self.round(survey, regs, bus)?;
+        if line != paid {
+            return None;
+        }
+        // The load's latency has passed while the core waited.
+        let since = bus.unit.clock + (self.cycles - u64::from(bus.memory().l1_hit));
+        Some((survey.ops.len() as u64, self.park(survey, since, line, bus.unit)))
+    }
+}
