@@ -98,10 +98,12 @@ impl InFlight {
         self.position(line).ok().map(|at| &mut self.0[at].1)
     }
 
-    /// Adds the transaction on a line that has none.
-    fn insert(&mut self, line: LineAddr, transaction: Transaction) {
-        let at = self.position(line).unwrap_or_else(|at| at);
-        self.0.insert(at, (line, transaction));
+    /// Sets the transaction on a line.
+    fn set(&mut self, line: LineAddr, transaction: Transaction) {
+        match self.position(line) {
+            Ok(at) => self.0[at].1 = transaction,
+            Err(at) => self.0.insert(at, (line, transaction)),
+        }
     }
 
     fn remove(&mut self, line: LineAddr) -> Option<Transaction> {
@@ -271,9 +273,15 @@ impl Home {
 
     /// The transaction on `line` is complete: the next request in line starts.
     pub fn finish(&mut self, now: Cycle, line: LineAddr, out: &mut Vec<Send>) {
-        let Some(mut done) = self.active.remove(line) else { return };
-        if let Some(next) = done.waiting.pop_front() {
-            self.start(now, line, next, done.waiting, out);
+        let Some(done) = self.active.get_mut(line) else { return };
+        match done.waiting.pop_front() {
+            Some(next) => {
+                let waiting = std::mem::take(&mut done.waiting);
+                self.start(now, line, next, waiting, out);
+            }
+            None => {
+                self.active.remove(line);
+            }
         }
     }
 
@@ -303,7 +311,7 @@ impl Home {
             waiting,
         };
         let fill_at = transaction.fill_at;
-        self.active.insert(line, transaction);
+        self.active.set(line, transaction);
         if let Some(entry) = entry
             && self.allocate(now, die, entry, out).is_err()
         {
@@ -347,7 +355,7 @@ impl Home {
             grant: LineState::Invalid,
             waiting: VecDeque::new(),
         };
-        self.active.insert(victim.line, eviction);
+        self.active.set(victim.line, eviction);
         Ok(())
     }
 

@@ -94,29 +94,46 @@ impl L3 {
         self.entries.chunk_mut(index / CHUNK)[index % CHUNK] = entry;
     }
 
-    /// The way of `line`. HOT.
-    fn position(&self, line: LineAddr) -> Option<usize> {
-        let first = self.first(line);
+    /// The set that begins at `first`, if it lies in one chunk, as with all customary numbers of ways.
+    fn set(&self, first: usize) -> Option<&[L3Entry]> {
+        self.entries.chunk(first / CHUNK).get(first % CHUNK..first % CHUNK + self.ways)
+    }
+
+    fn set_mut(&mut self, first: usize) -> Option<&mut [L3Entry]> {
+        let (at, ways) = (first % CHUNK, self.ways);
+        (at + ways <= CHUNK).then(|| &mut self.entries.chunk_mut(first / CHUNK)[at..at + ways])
+    }
+
+    /// The way of `line` in its set, which begins at `first`. HOT.
+    fn way(&self, first: usize, line: LineAddr) -> Option<usize> {
         let holds = |entry: &L3Entry| entry.line == line && entry.state != DieState::Invalid;
-        let at = first % CHUNK;
-        if at + self.ways <= CHUNK {
-            // The set lies in one chunk, as with all customary numbers of ways.
-            let set = &self.entries.chunk(first / CHUNK)[at..at + self.ways];
-            return set.iter().position(holds);
+        match self.set(first) {
+            // Mostly the line was asked for a moment ago.
+            Some(set) if holds(&set[0]) => Some(0),
+            Some(set) => set.iter().position(holds),
+            None => (0..self.ways).find(|&way| holds(&self.at(first + way))),
         }
-        (0..self.ways).find(|&way| holds(&self.at(first + way)))
+    }
+
+    fn position(&self, line: LineAddr) -> Option<usize> {
+        self.way(self.first(line), line)
     }
 
     /// The entry for `line`.
     #[must_use]
     pub fn get(&self, line: LineAddr) -> Option<L3Entry> {
-        self.position(line).map(|way| self.at(self.first(line) + way))
+        let first = self.first(line);
+        self.way(first, line).map(|way| self.at(first + way))
     }
 
     /// Changes the entry of `line` and makes it the most recent of its set; false if there is none.
     pub fn update(&mut self, line: LineAddr, change: impl FnOnce(&mut L3Entry)) -> bool {
-        let Some(way) = self.position(line) else { return false };
         let first = self.first(line);
+        let Some(way) = self.way(first, line) else { return false };
+        if way == 0 {
+            change(&mut self.entries.chunk_mut(first / CHUNK)[first % CHUNK]);
+            return true;
+        }
         let mut entry = self.at(first + way);
         change(&mut entry);
         self.shift_down(first, way);
@@ -126,12 +143,8 @@ impl L3 {
 
     /// Moves ways `0..way` one place towards the least recent end.
     fn shift_down(&mut self, first: usize, way: usize) {
-        let at = first % CHUNK;
-        if at + way < CHUNK {
-            if way > 0 {
-                self.entries.chunk_mut(first / CHUNK).copy_within(at..at + way, at + 1);
-            }
-            return;
+        if let Some(set) = self.set_mut(first) {
+            return set.copy_within(..way, 1);
         }
         for w in (0..way).rev() {
             let entry = self.at(first + w);
@@ -141,8 +154,13 @@ impl L3 {
 
     /// Drops `line`.
     pub fn remove(&mut self, line: LineAddr) {
-        let Some(way) = self.position(line) else { return };
         let first = self.first(line);
+        let Some(way) = self.way(first, line) else { return };
+        if let Some(set) = self.set_mut(first) {
+            set.copy_within(way + 1.., way);
+            set[set.len() - 1] = L3Entry::default();
+            return;
+        }
         for w in way..self.ways - 1 {
             let entry = self.at(first + w + 1);
             self.put(first + w, entry);
