@@ -5,7 +5,7 @@
 //! - `apic`: what its local APIC asks of the machine
 //! - [`interrupt`]: recognition and delivery of interrupts and exceptions
 //! - [`spin`]: exact skipping of loops that only wait
-//! - `carry`: waiting loops whose line goes or comes
+//! - [`carry`]: waiting loops whose line goes or comes
 //! - [`replay`]: stretches of code that repeat
 //! - [`code`]: predecoded instructions
 //! - [`translate`]: linear to physical addresses
@@ -14,7 +14,7 @@
 
 mod apic;
 pub mod bus;
-mod carry;
+pub mod carry;
 pub mod code;
 pub mod interrupt;
 pub mod msr;

@@ -11,6 +11,7 @@ pub mod snapshot;
 mod speed;
 mod sweep;
 
+use crate::core::carry;
 use crate::core::code::CodeCache;
 use crate::core::regs::Registers;
 use crate::core::step::{Parts, Scratch};
@@ -232,6 +233,12 @@ impl Machine {
     #[must_use]
     pub fn executed(&self) -> u64 {
         self.derived.scratch.iter().map(|scratch| scratch.executed).sum()
+    }
+
+    /// How often events have carried each CPU on since derived state was last dropped.
+    #[must_use]
+    pub fn carried(&self, core: CoreId) -> carry::Counts {
+        self.derived.scratch[core.index()].carried.counts
     }
 
     /// Bytes that left by the debug console port.

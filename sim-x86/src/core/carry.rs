@@ -27,6 +27,19 @@ pub(crate) struct Carried {
     before: Before,
     /// If a probe has carried it to a miss: when, and the hash before the request.
     probed: Option<(Cycle, TraceHash)>,
+    /// How often it was carried, and how often it fell back.
+    pub(crate) counts: Counts,
+}
+
+/// How often cores were carried on. Derived: it decides nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// To the miss on a line that a probe has taken.
+    pub to_miss: u64,
+    /// Into a waiting loop, when its line has come or the core has come back to it.
+    pub into_loop: u64,
+    /// Back to where they were, because something reached them before their time.
+    pub back: u64,
 }
 
 /// How a core left a polling loop in which it was parked.
@@ -141,6 +154,7 @@ impl Core {
         let clock = unit.clock;
         parts.bus(unit, self.regs.rip).request(clock, line, Want::Read);
         carried.until = clock + 1;
+        carried.counts.to_miss += 1;
     }
 
     /// The line for which the core was waiting has just come: if the core polls it in its waiting
@@ -150,7 +164,8 @@ impl Core {
         let alone = unit.attention || unit.announced || self.regs.rflags & flags::TF != 0;
         let pending = !unit.stores.is_empty() || unit.locked_until > unit.clock;
         let looked_at = parts.log.wants_retire() || parts.log.code_dirty();
-        if unit.paid == NO_LINE || unit.run != Run::Running || alone || pending || looked_at {
+        let polls = unit.paid != NO_LINE && scratch.spin.polls_at(self.regs.rip);
+        if !polls || unit.run != Run::Running || alone || pending || looked_at {
             return;
         }
         self.park_ahead(scratch, parts, |spin, regs, bus, edition| {
@@ -245,6 +260,7 @@ impl Core {
             (unit.restarting, unit.announced) = (false, false);
         }
         carried.until = park.since;
+        carried.counts.into_loop += 1;
         true
     }
 
@@ -253,6 +269,7 @@ impl Core {
     pub(crate) fn fall_back(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
         let carried = &mut scratch.carried;
         carried.until = Cycle(0);
+        carried.counts.back += 1;
         let Some((probed, hash)) = carried.probed else { return carried.before.restore(self) };
         // Its request has not been sent.
         let Run::Waiting(Wait::Line(line)) = self.unit.run else { return };

@@ -291,6 +291,13 @@ impl SpinProbe {
         }
     }
 
+    /// True if the load of the loop that was parked last lies at `rip`.
+    #[inline]
+    pub(super) fn polls_at(&self, rip: u64) -> bool {
+        let load = self.survey.poll.as_ref().and_then(|poll| self.survey.ops.get(poll.load));
+        load.is_some_and(|load| load.rip == rip)
+    }
+
     /// How the loop that was parked last is polled, if its load lies at `rip` and its code is where it
     /// was then.
     fn poll_at(&self, rip: u64, unit: &Unit, edition: u64) -> Option<&Poll> {

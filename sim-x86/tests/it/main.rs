@@ -1,5 +1,6 @@
 //! Whole machines running small programs.
 
+mod carrying;
 mod guest;
 mod home;
 mod litmus;

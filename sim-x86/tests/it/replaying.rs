@@ -4,7 +4,7 @@
 //! - `handlers`: random interrupt handlers
 //! - `ticking`: a handler by hand, run with replays and without
 
-mod handlers;
+pub(crate) mod handlers;
 mod ticking;
 
 use crate::guest::{self, DATA};
@@ -20,7 +20,7 @@ use ticking::{PERIOD, Pair, WARM, Written, counts, sleeps, ticking, ticking_in, 
 
 /// Runs `machine` up to each of the `cuts` at every speed and compares it with itself. How many
 /// instructions were executed with all speed-ups, and with all but replays.
-fn same_at(machine: &Machine, cuts: &[Cycle]) -> Result<(u64, u64), String> {
+pub(crate) fn same_at(machine: &Machine, cuts: &[Cycle]) -> Result<(u64, u64), String> {
     let mut machines: Vec<_> =
         Speed::variants().into_iter().map(|(name, speed)| (name, speed, machine.clone())).collect();
     for &cut in cuts {

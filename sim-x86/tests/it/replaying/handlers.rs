@@ -23,8 +23,8 @@ const FUNCTIONS: u64 = CODE + 0x8000;
 /// Words that all CPUs use, absolute addresses.
 const SHARED: u64 = DATA + 0x2_0000;
 /// Local APIC; R14 holds it throughout.
-pub(super) const APIC: u64 = 0xfee0_0000;
-pub(super) const VECTOR: u8 = 0x50;
+pub(crate) const APIC: u64 = 0xfee0_0000;
+pub(crate) const VECTOR: u8 = 0x50;
 /// In the private area of a CPU, at RBP: interrupts so far, the clock at one of them, two pointers
 /// that change places, and a table of pointers.
 const COUNT: i32 = 0x80;
@@ -160,7 +160,7 @@ fn wait(a: &mut CodeAssembler, plan: &Plan, kind: usize) -> Result<(), IcedError
 }
 
 /// Sets RBP and R14 up, and lets a timer interrupt every `count` ticks.
-pub(super) fn start_timer(
+pub(crate) fn start_timer(
     a: &mut CodeAssembler,
     count: u32,
     periodic: bool,
@@ -216,7 +216,7 @@ fn functions() -> [Vec<u8>; 4] {
 }
 
 /// Puts a handler of the timer's interrupts into a machine.
-pub(super) fn handle(
+pub(crate) fn handle(
     machine: &mut Machine,
     write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
 ) {
