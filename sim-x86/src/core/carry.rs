@@ -180,7 +180,7 @@ impl Core {
         parts: &mut Parts<'_>,
         until: Cycle,
     ) -> bool {
-        let limit = if parts.speed.carry { Cycle::NEVER } else { until.min(parts.queue.horizon()) };
+        let limit = (!parts.speed.carry).then(|| until.min(parts.queue.horizon()));
         self.park_ahead(scratch, parts, |spin, regs, bus, edition| {
             spin.retry(regs, bus, edition, limit)
         })
@@ -197,7 +197,10 @@ impl Core {
     ) {
         let (at_load, clock, before) = (self.regs, self.unit.clock, self.unit.instructions);
         let word = park.polls.and_then(|_| self.polled(scratch, parts));
-        step::run(self, scratch, parts, now);
+        let plain = word.is_some() && !self.unit.attention;
+        if !(plain && scratch.spin.go_on(&mut self.regs, &mut self.unit, now)) {
+            step::run(self, scratch, parts, now);
+        }
         let Some(word) = word else { return };
         // One that left at the load goes round once more.
         let cycles = park.period - (self.unit.clock - clock) % park.period;

@@ -267,14 +267,14 @@ impl SpinProbe {
     }
 
     /// Tries the loop that was parked last, if the core has just come back to its head: how it can
-    /// be parked again, if it repeats, and how many instructions come before that; `limit`: it has to
-    /// repeat by then. If it does not, `regs` are of no use.
+    /// be parked again, if it repeats, and how many instructions come before that. By `limit`, if it
+    /// may not be ahead of time. If it does not repeat, `regs` are of no use.
     pub(super) fn retry(
         &self,
         regs: &mut Registers,
         bus: &mut CoreBus<'_>,
         edition: u64,
-        limit: Cycle,
+        limit: Option<Cycle>,
     ) -> Option<(u64, Park)> {
         let unit = &*bus.unit;
         let fresh = unit.stores.is_empty() && unit.paid == NO_LINE;
@@ -285,10 +285,16 @@ impl SpinProbe {
         if !survey.is_at(regs.rip, unit, edition) {
             return None;
         }
-        match &survey.poll {
-            Some(poll) => poll.from_head(survey, regs, bus, limit),
-            None => survey.repeat(regs, bus, limit),
+        match (&survey.poll, limit) {
+            (Some(poll), None) => poll.from_head(survey, regs, bus),
+            (_, limit) => survey.repeat(regs, bus, limit.unwrap_or(Cycle::NEVER)),
         }
+    }
+
+    /// Lets a core that polls in the loop that was parked last go on to `now`: see [`Poll::go_on`].
+    pub(super) fn go_on(&self, regs: &mut Registers, unit: &mut Unit, now: Cycle) -> bool {
+        let poll = self.survey.poll.as_ref();
+        poll.is_some_and(|poll| poll.go_on(&self.survey.ops, regs, unit, now))
     }
 
     /// True if the load of the loop that was parked last lies at `rip`.

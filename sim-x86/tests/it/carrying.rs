@@ -313,3 +313,101 @@ fn waiting_cpus_are_the_same_at_every_speed() {
     let all = all.get();
     assert!(all.to_miss > 10_000 && all.into_loop > 10_000 && all.back > 500, "{all:?}");
 }
+
+/// CPU 0 waits until the word at LOCK is 1 more than it was, counts, and so on. Its handler adds 1 to
+/// it at every `nth` interrupt; CPU 1 leaves it as it is, but takes its line.
+fn waits_for_its_handler(nth: i32) -> Machine {
+    let write = |a: &mut CodeAssembler| -> Written {
+        let (mut takes, mut again, mut spin) =
+            (a.create_label(), a.create_label(), a.create_label());
+        a.mov(rbx, LOCK)?;
+        a.test(rdi, rdi)?;
+        a.jnz(takes)?;
+        start_timer(a, 60, true)?;
+        a.xor(eax, eax)?;
+        a.set_label(&mut again)?;
+        a.inc(eax)?;
+        a.set_label(&mut spin)?;
+        a.pause()?;
+        a.movzx(edx, word_ptr(rbx))?;
+        a.cmp(edx, eax)?;
+        a.jne(spin)?;
+        a.inc(qword_ptr(rbx + OTHER))?;
+        a.jmp(again)?;
+        a.set_label(&mut takes)?;
+        let mut delay = a.create_label();
+        a.mov(ecx, 3_001)?;
+        a.set_label(&mut delay)?;
+        a.dec(rcx)?;
+        a.jnz(delay)?;
+        a.inc(qword_ptr(rbx + 8))?;
+        a.jmp(takes)
+    };
+    let mut machine = guest::machine(2, |a| write(a).expect("the program assembles"));
+    handle(&mut machine, |a| {
+        let mut out = a.create_label();
+        a.push(rax)?;
+        a.inc(qword_ptr(rbp))?;
+        // It brings the line back, if that is away.
+        a.mov(rax, qword_ptr(rbp))?;
+        a.and(eax, nth - 1)?;
+        a.test(qword_ptr(rbx + 8), rax)?;
+        a.test(eax, eax)?;
+        a.jnz(out)?;
+        a.inc(qword_ptr(rbx))?;
+        a.set_label(&mut out)?;
+        a.mov(dword_ptr(r14 + 0xb0), 0)?;
+        a.pop(rax)?;
+        a.iretq()
+    });
+    machine
+}
+
+#[test]
+fn a_handler_may_end_the_wait_that_it_interrupts() {
+    for nth in [1, 2, 8] {
+        let machine = waits_for_its_handler(nth);
+        let cuts: Vec<Cycle> = (1..200).map(|n| Cycle(n * 1_777)).collect();
+        same_at(&machine, &cuts).expect("the same");
+        let mut machine = machine;
+        machine.run(Cycle(400_000), Speed::default(), &mut ());
+        let [waits, interrupts] = [LOCK + OTHER as u64, DATA].map(|at| guest::word(&machine, at));
+        assert!(interrupts > 100 && waits.abs_diff(interrupts / nth as u64) < 2, "{waits}");
+        let carried = carried(&machine);
+        assert!(nth < 8 || carried.into_loop > interrupts / 2, "{carried:?} of {interrupts}");
+    }
+}
+
+#[test]
+fn a_core_that_polls_the_line_that_it_runs_in_is_the_same_at_every_speed() {
+    // The word lies behind the loop; CPU 1 writes it now and then, and so the line of the code.
+    let write = |a: &mut CodeAssembler| -> Written {
+        let (mut writes, mut again, mut spin, mut word) =
+            (a.create_label(), a.create_label(), a.create_label(), a.create_label());
+        a.lea(rbx, ptr(word))?;
+        a.test(rdi, rdi)?;
+        a.jnz(writes)?;
+        a.xor(eax, eax)?;
+        a.set_label(&mut again)?;
+        a.inc(eax)?;
+        a.set_label(&mut spin)?;
+        a.pause()?;
+        a.mov(edx, dword_ptr(rbx))?;
+        a.cmp(edx, eax)?;
+        a.jb(spin)?;
+        a.jmp(again)?;
+        a.set_label(&mut word)?;
+        a.db(&[0; 8])?;
+        a.set_label(&mut writes)?;
+        let mut delay = a.create_label();
+        a.mov(ecx, 501)?;
+        a.set_label(&mut delay)?;
+        a.dec(rcx)?;
+        a.jnz(delay)?;
+        a.inc(dword_ptr(rbx))?;
+        a.jmp(writes)
+    };
+    let machine = guest::machine(2, |a| write(a).expect("the program assembles"));
+    let cuts: Vec<Cycle> = (1..150).map(|n| Cycle(n * 333)).collect();
+    same_at(&machine, &cuts).expect("the same");
+}

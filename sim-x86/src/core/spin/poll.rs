@@ -26,6 +26,9 @@ pub(super) struct Poll {
     cycles: u64,
     /// What a round does, from the load on.
     steps: Vec<Step>,
+    /// Cycles from the load to the end of each of its instructions, if each register that it writes
+    /// is written once: further rounds then leave them as they are all the time.
+    ends: Option<Vec<u64>>,
     /// The line of the instruction before the load.
     pub(super) line_before: LineAddr,
 }
@@ -51,6 +54,14 @@ impl Written {
         let registers = self.registers | effects.writes;
         Written { registers, flags: self.flags || effects.writes_flags }
     }
+}
+
+/// True if no register is written by two instructions of a round, and flags by no two.
+fn writes_once(round: &[Effects]) -> bool {
+    let registers: u32 = round.iter().map(|next| next.writes.count_ones()).sum();
+    let all = round.iter().fold(Written::default(), |all, next| all.with(next));
+    let flags = round.iter().filter(|next| next.writes_flags).count();
+    registers == all.registers.count_ones() && flags <= 1
 }
 
 /// True if what a round leaves in registers depends on nothing but the value that its first
@@ -84,6 +95,22 @@ fn step(number: usize, next: &Surveyed, then: &Surveyed) -> Option<Option<Step>>
     }
 }
 
+/// Cycles of an instruction of a round, without those of a load from L1D.
+fn cost(next: &Surveyed, step: Option<Step>) -> u64 {
+    let taken = matches!(step, Some(Step::Branch { taken: true, .. }));
+    u64::from(next.op.cost()) + if taken { u64::from(next.op.extra) } else { 0 }
+}
+
+/// When the instructions of a round end that takes `cycles`: what their `costs` leave is the load's.
+fn ends(costs: &[u64], cycles: u64) -> Option<Vec<u64>> {
+    let mut end = cycles.checked_sub(costs.iter().sum())?;
+    let next = |cost: &u64| {
+        end += cost;
+        end
+    };
+    Some(costs.iter().map(next).collect())
+}
+
 impl Poll {
     /// The loop of `survey`, whose iterations take so many cycles, if it only polls a word.
     pub(super) fn of(survey: &Survey, cycles: u64) -> Option<Self> {
@@ -96,14 +123,41 @@ impl Poll {
         }
         let round = || (0..ops.len()).map(|n| (load + n) % ops.len());
         let effects: Option<Vec<Effects>> = round().map(|n| effects(&ops[n].op)).collect();
-        if !depends_on_the_load_only(&effects?) {
+        let effects = effects?;
+        if !depends_on_the_load_only(&effects) {
             return None;
         }
         let steps: Option<Vec<Option<Step>>> =
             round().map(|n| step(n, &ops[n], &ops[(n + 1) % ops.len()])).collect();
-        let steps = steps?.into_iter().flatten().collect();
+        let steps = steps?;
+        let costs: Vec<u64> = round().zip(&steps).map(|(n, step)| cost(&ops[n], *step)).collect();
+        let ends = writes_once(&effects).then(|| ends(&costs, cycles)).flatten();
+        let steps = steps.into_iter().flatten().collect();
         let line_before = ops[(load + ops.len() - 1) % ops.len()].line;
-        Some(Poll { load, cycles, steps, line_before })
+        Some(Poll { load, cycles, steps, ends, line_before })
+    }
+
+    /// Lets a core that is parked at the load, which begins at its clock, go on to the first boundary
+    /// at or after `now`, within a round: false if that takes executing.
+    pub(super) fn go_on(
+        &self,
+        ops: &[Surveyed],
+        regs: &mut Registers,
+        unit: &mut Unit,
+        now: Cycle,
+    ) -> bool {
+        let Some(ends) = &self.ends else { return false };
+        let behind = now.since(unit.clock);
+        if behind == 0 {
+            return true;
+        }
+        let Some(last) = ends.iter().position(|&end| end >= behind) else { return false };
+        let of = |n: usize| &ops[(self.load + n) % ops.len()];
+        (regs.rip, unit.fetch_line) = (of(last + 1).rip, of(last).line);
+        unit.clock += ends[last];
+        unit.instructions += last as u64 + 1;
+        (unit.restarting, unit.announced) = (false, false);
+        true
     }
 
     /// A round from the load on: the line that is polled, if the core comes back to the load. If not,
@@ -145,18 +199,17 @@ impl Poll {
         Park { since, period, instructions, stores: false, counted: None, polls: Some(line) }
     }
 
-    /// From the head of the loop to its load, and once round: how the core is parked, if that ends by
-    /// `limit`, and how many instructions come before.
+    /// From the head of the loop to its load, and once round: how the core is parked, and how many
+    /// instructions come before.
     pub(super) fn from_head(
         &self,
         survey: &Survey,
         regs: &mut Registers,
         bus: &mut CoreBus<'_>,
-        limit: Cycle,
     ) -> Option<(u64, Park)> {
         let cycles = survey.execute_all(&survey.ops[..self.load], regs, bus)?;
         let since = bus.unit.clock + cycles + self.cycles;
-        if since > limit || regs.rip != survey.ops[self.load].rip {
+        if regs.rip != survey.ops[self.load].rip {
             return None;
         }
         let line = self.round(survey, regs, bus)?;
