@@ -177,7 +177,7 @@ pub fn run(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until:
         } else if scratch.spin.is_within() {
             walk(core, scratch, parts, until)
         } else {
-            straight(core, scratch, parts, until)
+            straight_on(core, scratch, parts, until)
         };
         match exit {
             Exit::Look => {}
@@ -214,7 +214,7 @@ fn walk(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until: Cy
     match core.walk(&mut scratch.spin, parts, limit, !parts.speed.skip_loops) {
         Walked::Head if scratch.spin.is_due() => Exit::Back,
         Walked::Head | Walked::Limit => Exit::Look,
-        Walked::Elsewhere => straight(core, scratch, parts, until),
+        Walked::Elsewhere => straight_on(core, scratch, parts, until),
     }
 }
 
@@ -289,6 +289,23 @@ impl<'a> Fetcher<'a> {
         self.line_va = line_va;
         Some(())
     }
+}
+
+/// [`straight`], the first instruction being one that has perhaps waited: with no interrupt to hold
+/// off, it is like any other.
+fn straight_on(
+    core: &mut Core,
+    scratch: &mut Scratch,
+    parts: &mut Parts<'_>,
+    until: Cycle,
+) -> Exit {
+    let before = core.unit.instructions;
+    let restarting = std::mem::take(&mut core.unit.restarting);
+    let exit = straight(core, scratch, parts, until);
+    if restarting && core.unit.instructions == before {
+        core.unit.restarting = true;
+    }
+    exit
 }
 
 /// HOT: the loop. The first instruction is due and no interrupt is to be taken before it; from then
@@ -368,14 +385,13 @@ impl Unit {
 
 impl Core {
     /// True if there is something to be done at the next boundary that `straight` does not look
-    /// for: an instruction that was begun completes, an interrupt shadow or a single step ends,
-    /// perturbation draws, or the observer sees every instruction.
+    /// for: an instruction that was begun completes before an interrupt, an interrupt shadow or a single
+    /// step ends, perturbation draws, or the observer sees every instruction.
     fn goes_alone(&self, parts: &Parts<'_>) -> bool {
         let unit = &self.unit;
         let shadow = unit.shadow.active && unit.shadow.at == unit.instructions;
-        unit.restarting
-            || unit.announced
-            || shadow && unit.attention
+        unit.announced
+            || unit.attention && (unit.restarting || shadow)
             || self.regs.rflags & flags::TF != 0
             || parts.spec.perturb.at_boundaries()
             || parts.log.wants_retire()
