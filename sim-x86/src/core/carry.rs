@@ -5,9 +5,12 @@
 //! has to wait. Nothing in it depends on anybody else, so it takes no windows: the probe carries the
 //! core on to its miss, and the fill carries it back into the loop.
 //!
-//! A core that was carried is *ahead* of the machine's time, up to [`Carried::until`]. If anything
-//! reaches it before then (an interrupt, another probe, the end of the run), it falls back to where
+//! A core that was carried is *ahead* of the machine's time for a few cycles. If anything reaches it
+//! before its time has come (an interrupt, another probe, the end of the run), it falls back to where
 //! it was and is executed as always. So nobody ever sees it ahead, and no result depends on it.
+//!
+//! Waiting CPUs take ticks, too. An interrupt takes the core out of its loop, and when it comes back
+//! with the same registers and finds the word as it was, it is parked again at once.
 
 use crate::core::bus::CoreBus;
 use crate::core::regs::{Registers, flags};

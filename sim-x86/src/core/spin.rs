@@ -286,7 +286,7 @@ impl SpinProbe {
             return None;
         }
         match (&survey.poll, limit) {
-            (Some(poll), None) => poll.from_head(survey, regs, bus),
+            (Some(poll), None) => poll.park_from_head(survey, regs, bus),
             (_, limit) => survey.repeat(regs, bus, limit.unwrap_or(Cycle::NEVER)),
         }
     }
@@ -329,7 +329,7 @@ impl SpinProbe {
         bus: &mut CoreBus<'_>,
         edition: u64,
     ) -> Option<(u64, Park)> {
-        self.poll_at(regs.rip, bus.unit, edition)?.from_load(&self.survey, regs, bus)
+        self.poll_at(regs.rip, bus.unit, edition)?.park_from_load(&self.survey, regs, bus)
     }
 
     /// The instruction at `rip` of the loop that was parked last.

@@ -559,7 +559,7 @@ impl Machine {
             Run::Off | Run::Running | Run::Waiting(_) | Run::Halted(_) | Run::Parked(_) => {}
         }
         self.finished(now, line, Some(id));
-        self.carry(id, |core, scratch, parts| core.carry_into_loop(scratch, parts));
+        self.carry(id, Core::carry_into_loop);
     }
 
     fn dma_request(&mut self, now: Cycle, device: DeviceId) {

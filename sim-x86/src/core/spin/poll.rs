@@ -59,7 +59,7 @@ impl Written {
 /// True if no register is written by two instructions of a round, and flags by no two.
 fn writes_once(round: &[Effects]) -> bool {
     let registers: u32 = round.iter().map(|next| next.writes.count_ones()).sum();
-    let all = round.iter().fold(Written::default(), |all, next| all.with(next));
+    let all = round.iter().fold(Written::default(), Written::with);
     let flags = round.iter().filter(|next| next.writes_flags).count();
     registers == all.registers.count_ones() && flags <= 1
 }
@@ -68,7 +68,7 @@ fn writes_once(round: &[Effects]) -> bool {
 /// instruction loads, and on registers that no instruction of it writes.
 fn depends_on_the_load_only(round: &[Effects]) -> bool {
     let Some((load, others)) = round.split_first() else { return false };
-    let written = others.iter().fold(Written::default(), |all, next| all.with(next));
+    let written = others.iter().fold(Written::default(), Written::with);
     // Once the value is there, loading it again changes nothing.
     if load.writes & written.registers != 0 || load.writes_flags && written.flags {
         return false;
@@ -201,7 +201,7 @@ impl Poll {
 
     /// From the head of the loop to its load, and once round: how the core is parked, and how many
     /// instructions come before.
-    pub(super) fn from_head(
+    pub(super) fn park_from_head(
         &self,
         survey: &Survey,
         regs: &mut Registers,
@@ -217,8 +217,8 @@ impl Poll {
         Some((executed, self.park(survey, since, line, bus.unit)))
     }
 
-    /// Once round from the load, for whose line the core has waited: as [`Poll::from_head`].
-    pub(super) fn from_load(
+    /// Once round from the load, for whose line the core has waited: as [`Poll::park_from_head`].
+    pub(super) fn park_from_load(
         &self,
         survey: &Survey,
         regs: &mut Registers,
