@@ -163,6 +163,9 @@ struct Plan {
     /// Whether handlers write a line that loops read, and whether the loops have interrupts off.
     disturbs: bool,
     masked: bool,
+    /// Whether CPUs begin to wait, and handlers end, with stores on their way.
+    stores: bool,
+    late: bool,
     /// Cycles that misses take longer, at most.
     slow: u32,
     seed: u64,
@@ -172,15 +175,17 @@ fn plans() -> impl Strategy<Value = Plan> {
     let work = (0u32..400, 0u32..64);
     let timer = prop_oneof![1 => Just(0u32), 4 => 40u32..400];
     let slow = prop_oneof![3 => Just(0u32), 1 => 1u32..40];
-    let flags = (any::<bool>(), prop::bool::weighted(0.2));
+    let flags = (any::<bool>(), prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
     (2u32..9, any::<u32>(), work, timer, flags, slow, any::<u64>()).prop_map(
-        |(cores, waits, work, timer, (disturbs, masked), slow, seed)| Plan {
+        |(cores, waits, work, timer, (disturbs, masked, stores, late), slow, seed)| Plan {
             cores,
             waits,
             work,
             timer,
             disturbs,
             masked,
+            stores,
+            late,
             slow,
             seed,
         },
@@ -218,6 +223,10 @@ impl Plan {
         a.lock().xadd(dword_ptr(rbx), eax)?;
         a.movzx(edx, ax)?;
         a.shr(eax, 16)?;
+        if self.stores {
+            // All CPUs want this line.
+            a.mov(qword_ptr(rbx + 0x200), r13)?;
+        }
         wait(a, locked)?;
         a.set_label(&mut locked)?;
         // Not always as long: what the others do moves past it.
@@ -252,6 +261,9 @@ impl Plan {
                 a.inc(qword_ptr(rax))?;
             }
             a.mov(dword_ptr(r14 + 0xb0), 0)?;
+            if self.late {
+                a.mov(qword_ptr(rbx + 0x240), rax)?;
+            }
             a.pop(rax)?;
             a.iretq()
         });

@@ -267,7 +267,12 @@ fn steps_through(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.set_label(&mut setter)?;
     delay(a, 20_000)?;
     a.mov(qword_ptr(rbx), 1)?;
-    a.hlt()
+    // From now on it takes the line away, again and again.
+    let mut takes = a.create_label();
+    a.set_label(&mut takes)?;
+    delay(a, 301)?;
+    a.inc(qword_ptr(rbx + 8))?;
+    a.jmp(takes)
 }
 
 fn debug_handler(a: &mut CodeAssembler) -> Result<(), IcedError> {
