@@ -25,7 +25,7 @@ const LOCK: u64 = DATA + 0x4_0000;
 const OTHER: i32 = 0x100;
 
 /// Waiting loops: those that only poll, first, and others.
-const WAITS: [Wait; 11] = [
+const WAITS: [Wait; 12] = [
     // The kernel's: the load lies in the middle.
     |a, out| {
         let mut spin = a.create_label();
@@ -133,6 +133,19 @@ const WAITS: [Wait; 11] = [
         a.cmp(edx, eax)?;
         a.je(out)?;
         a.xor(r8d, 1)?;
+        a.pause()?;
+        a.jmp(spin)
+    },
+    // How long an iteration takes depends on what it finds: a branch leads to the next instruction.
+    |a, out| {
+        let (mut spin, mut next) = (a.create_label(), a.create_label());
+        a.set_label(&mut spin)?;
+        a.movzx(edx, word_ptr(rbx))?;
+        a.test(edx, 1)?;
+        a.jz(next)?;
+        a.set_label(&mut next)?;
+        a.cmp(edx, eax)?;
+        a.je(out)?;
         a.pause()?;
         a.jmp(spin)
     },
