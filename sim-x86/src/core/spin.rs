@@ -167,6 +167,8 @@ pub struct SpinProbe {
     resumes: bool,
     /// True if the core is likely to be within the loop that was parked last.
     within: bool,
+    /// Head of the last loop that was parked without a survey: it is too long for one, or does more.
+    unsurveyed: u64,
     survey: Survey,
 }
 
@@ -196,7 +198,7 @@ impl SpinProbe {
                 self.failures = 0;
                 self.survey.active = false;
                 self.remember(regs, unit);
-                if std::mem::take(&mut self.resumes) {
+                if std::mem::take(&mut self.resumes) && self.unsurveyed != regs.rip {
                     self.survey.start();
                 }
             }
@@ -350,6 +352,7 @@ impl SpinProbe {
         if !polls || park.instructions >= MOST_INSTRUCTIONS {
             (self.survey.active, self.survey.complete) = (false, false);
             self.survey.known = None;
+            self.unsurveyed = self.head;
             return true;
         }
         let surveyed = self.survey.active && self.survey.ops.len() as u64 == park.instructions;
