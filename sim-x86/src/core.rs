@@ -247,6 +247,11 @@ impl Unit {
         matches!(self.run, Run::Running | Run::Parked(_))
     }
 
+    /// True if no store is buffered and no line is held by a locked operation.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.stores.is_empty() && self.locked_until <= self.clock
+    }
+
     /// Adds an event to the core's hash: what, when, where it was, and a detail.
     pub(crate) fn note(&mut self, kind: Note, at: Cycle, rip: u64, detail: u64) {
         self.hash.add((kind as u64) << 56 ^ at.0);

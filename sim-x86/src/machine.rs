@@ -26,9 +26,10 @@ use crate::perturb::{Perturbation, Site};
 use crate::spec::{MachineSpec, SpecErrors};
 use agenda::Agenda;
 use log::{Ranges, TraceLog};
-pub use run::{Speed, Stop, Until};
+pub use run::{Stop, Until};
 use serde::{Deserialize, Serialize};
 use sim_core::{Cycle, EventQueue, Source, TraceHash};
+pub use speed::Speed;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -235,10 +236,10 @@ impl Machine {
         self.derived.scratch.iter().map(|scratch| scratch.executed).sum()
     }
 
-    /// How often events have carried each CPU on since derived state was last dropped.
+    /// How often events have carried CPUs on since derived state was last dropped.
     #[must_use]
-    pub fn carried(&self, core: CoreId) -> carry::Counts {
-        self.derived.scratch[core.index()].carried.counts
+    pub fn carried(&self) -> carry::Counts {
+        self.derived.scratch.iter().map(|scratch| scratch.carried.counts).sum()
     }
 
     /// Bytes that left by the debug console port.

@@ -13,7 +13,7 @@
 //! with the same registers and finds the word as it was, it is parked again at once.
 
 use crate::core::bus::CoreBus;
-use crate::core::regs::{Registers, flags};
+use crate::core::regs::Registers;
 use crate::core::spin::{Park, SpinProbe};
 use crate::core::step::{self, Parts, Scratch};
 use crate::core::{Core, NO_LINE, Run, Wait};
@@ -21,6 +21,7 @@ use crate::event::Want;
 use crate::exec::Size;
 use crate::ids::LineAddr;
 use sim_core::{Cycle, Source, TraceHash};
+use std::iter::Sum;
 
 /// How far a core is ahead of time, and what it was before.
 #[derive(Clone, Debug, Default)]
@@ -28,10 +29,19 @@ pub(crate) struct Carried {
     /// The first cycle at which the core is rightly where it is.
     until: Cycle,
     before: Before,
-    /// If a probe has carried it to a miss: when, and the hash before the request.
-    probed: Option<(Cycle, TraceHash)>,
+    /// If a probe has carried it to a miss.
+    probed: Option<Probed>,
     /// How often it was carried, and how often it fell back.
     pub(crate) counts: Counts,
+}
+
+/// A probe that has carried a core to its miss.
+#[derive(Clone, Copy, Debug)]
+struct Probed {
+    at: Cycle,
+    line: LineAddr,
+    /// The core's hash before its request.
+    hash: TraceHash,
 }
 
 /// How often cores were carried on. Derived: it decides nothing.
@@ -43,6 +53,16 @@ pub struct Counts {
     pub into_loop: u64,
     /// Back to where they were, because something reached them before their time.
     pub back: u64,
+}
+
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Counts>>(counts: I) -> Counts {
+        counts.fold(Counts::default(), |all, next| Counts {
+            to_miss: all.to_miss + next.to_miss,
+            into_loop: all.into_loop + next.into_loop,
+            back: all.back + next.back,
+        })
+    }
 }
 
 /// How a core left a polling loop in which it was parked.
@@ -143,7 +163,8 @@ impl Core {
             return;
         }
         let carried = &mut scratch.carried;
-        (carried.before, carried.probed) = (Before::of(self), Some((now, self.unit.hash)));
+        carried.before = Before::of(self);
+        carried.probed = Some(Probed { at: now, line, hash: self.unit.hash });
         // A load that begins at this very cycle comes after the probe.
         let rounds = now.since(park.since).div_ceil(park.period);
         let unit = &mut self.unit;
@@ -164,11 +185,12 @@ impl Core {
     /// loop and has to wait on, it is parked there.
     pub(crate) fn carry_into_loop(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) {
         let unit = &self.unit;
-        let alone = unit.attention || unit.announced || self.regs.rflags & flags::TF != 0;
-        let pending = !unit.stores.is_empty() || unit.locked_until > unit.clock;
-        let looked_at = parts.log.wants_retire() || parts.log.code_dirty();
-        let polls = unit.paid != NO_LINE && scratch.spin.polls_at(self.regs.rip);
-        if !polls || unit.run != Run::Running || alone || pending || looked_at {
+        let came = unit.run == Run::Running && unit.paid != NO_LINE;
+        if !came || scratch.spin.poll_at(self.regs.rip, parts.code.edition()).is_none() {
+            return;
+        }
+        let alone = unit.attention || self.goes_alone(parts);
+        if alone || !unit.is_quiet() || parts.log.code_dirty() {
             return;
         }
         self.park_ahead(scratch, parts, |spin, regs, bus, edition| {
@@ -198,13 +220,13 @@ impl Core {
         park: Park,
         now: Cycle,
     ) {
+        let Some(word) = park.polls.and_then(|_| self.polled(scratch, parts)) else {
+            return step::run(self, scratch, parts, now);
+        };
         let (at_load, clock, before) = (self.regs, self.unit.clock, self.unit.instructions);
-        let word = park.polls.and_then(|_| self.polled(scratch, parts));
-        let plain = word.is_some() && !self.unit.attention;
-        if !(plain && scratch.spin.go_on(&mut self.regs, &mut self.unit, now)) {
+        if self.unit.attention || !scratch.spin.go_on(&mut self.regs, &mut self.unit, now) {
             step::run(self, scratch, parts, now);
         }
-        let Some(word) = word else { return };
         // One that left at the load goes round once more.
         let cycles = park.period - (self.unit.clock - clock) % park.period;
         let executed = (self.unit.instructions - before) % park.instructions;
@@ -220,8 +242,7 @@ impl Core {
     fn polled(&mut self, scratch: &Scratch, parts: &mut Parts<'_>) -> Option<Word> {
         let load = scratch.spin.instruction_at(self.regs.rip)?;
         let (addr, size) = (load.op.loads_from(&self.regs)?, load.op.size);
-        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
-        let bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
+        let (_, bus) = self.plain_bus(parts);
         let (line, value) = bus.recent_word(addr, size)?;
         Some(Word { addr, size, line, value })
     }
@@ -252,9 +273,8 @@ impl Core {
     ) -> bool {
         let (edition, carried) = (parts.code.edition(), &mut scratch.carried);
         (carried.before, carried.probed) = (Before::of(self), None);
-        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
-        let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
-        let Some((executed, park)) = how(&scratch.spin, &mut self.regs, &mut bus, edition) else {
+        let (regs, mut bus) = self.plain_bus(parts);
+        let Some((executed, park)) = how(&scratch.spin, regs, &mut bus, edition) else {
             carried.before.restore(self);
             return false;
         };
@@ -276,17 +296,16 @@ impl Core {
         let carried = &mut scratch.carried;
         carried.until = Cycle(0);
         carried.counts.back += 1;
-        let Some((probed, hash)) = carried.probed else { return carried.before.restore(self) };
+        let Some(probed) = carried.probed else { return carried.before.restore(self) };
         // Its request has not been sent.
-        let Run::Waiting(Wait::Line(line)) = self.unit.run else { return };
         let clock = self.unit.clock;
-        let arrives = parts.bus(&mut self.unit, self.regs.rip).arrival(clock, line);
+        let arrives = parts.bus(&mut self.unit, self.regs.rip).arrival(clock, probed.line);
         parts.queue.take_back(arrives, Source(self.unit.id.0));
         self.unit.requested.pop();
         carried.before.restore(self);
-        self.unit.hash = hash;
-        self.unpark(probed);
-        if self.unit.clock < probed {
+        self.unit.hash = probed.hash;
+        self.unpark(probed.at);
+        if self.unit.clock < probed.at {
             self.load_again(&scratch.spin, parts);
         }
     }

@@ -14,9 +14,10 @@
 //! it is parked too, with the iteration at which it ends.
 //!
 //! Before a loop that only polls is parked, one more iteration is executed step by step, to learn
-//! which lines it touches. A probe for any other line does not wake it. When the core comes back to
-//! the loop that it was parked in last, an iteration or two are tried on a copy of its registers: if
-//! they hit the most recent ways only and end as they began, the core is parked again at once.
+//! which lines it touches (`survey`). A probe for any other line does not wake it. When the core comes
+//! back to the loop that it was parked in last, an iteration or two are tried: if they hit the most
+//! recent ways only and end as they began, the core is parked again at once. One is enough where all
+//! depends on one word (`poll`); [`carry`](crate::core::carry) has what else comes of that.
 
 mod poll;
 mod survey;
@@ -113,19 +114,21 @@ impl Core {
         round: bool,
     ) -> Walked {
         spin.within = false;
-        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
         let edition = parts.code.edition();
-        let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
+        let (regs, mut bus) = self.plain_bus(parts);
         let survey = &spin.survey;
-        if !survey.is_known(edition) || !bus.unit.stores.is_empty() || !survey.code_hits(bus.unit) {
+        if survey.known(edition).is_none()
+            || !bus.unit.stores.is_empty()
+            || !survey.code_hits(bus.unit)
+        {
             return Walked::Elsewhere;
         }
-        let Some(mut at) = survey.ops.iter().position(|next| next.rip == self.regs.rip) else {
+        let Some(mut at) = survey.ops.iter().position(|next| next.rip == regs.rip) else {
             return Walked::Elsewhere;
         };
         while bus.unit.clock < limit {
             let next = &survey.ops[at];
-            let Some(cost) = survey.execute(next, &mut self.regs, &mut bus) else {
+            let Some(cost) = survey.execute(next, regs, &mut bus) else {
                 return Walked::Elsewhere;
             };
             bus.unit.retire(cost);
@@ -278,16 +281,12 @@ impl SpinProbe {
         edition: u64,
         limit: Option<Cycle>,
     ) -> Option<(u64, Park)> {
-        let unit = &*bus.unit;
-        let fresh = unit.stores.is_empty() && unit.paid == NO_LINE;
-        if !fresh || unit.locked_until > unit.clock {
-            return None;
-        }
         let survey = &self.survey;
-        if !survey.is_at(regs.rip, unit, edition) {
+        let known = survey.known_at(regs.rip, bus.unit, edition)?;
+        if !bus.unit.is_quiet() || bus.unit.paid != NO_LINE {
             return None;
         }
-        match (&survey.poll, limit) {
+        match (&known.poll, limit) {
             (Some(poll), None) => poll.park_from_head(survey, regs, bus),
             (_, limit) => survey.repeat(regs, bus, limit.unwrap_or(Cycle::NEVER)),
         }
@@ -295,32 +294,23 @@ impl SpinProbe {
 
     /// Lets a core that polls in the loop that was parked last go on to `now`: see [`Poll::go_on`].
     pub(super) fn go_on(&self, regs: &mut Registers, unit: &mut Unit, now: Cycle) -> bool {
-        let poll = self.survey.poll.as_ref();
+        let poll = self.survey.known.as_ref().and_then(|known| known.poll.as_ref());
         poll.is_some_and(|poll| poll.go_on(&self.survey.ops, regs, unit, now))
     }
 
-    /// True if the load of the loop that was parked last lies at `rip`.
-    #[inline]
-    pub(super) fn polls_at(&self, rip: u64) -> bool {
-        let load = self.survey.poll.as_ref().and_then(|poll| self.survey.ops.get(poll.load));
-        load.is_some_and(|load| load.rip == rip)
-    }
-
-    /// How the loop that was parked last is polled, if its load lies at `rip` and its code is where it
-    /// was then.
-    fn poll_at(&self, rip: u64, unit: &Unit, edition: u64) -> Option<&Poll> {
-        let survey = &self.survey;
-        let poll = survey.poll.as_ref().filter(|_| survey.is_known(edition))?;
-        (survey.ops[poll.load].rip == rip && survey.code_hits(unit)).then_some(poll)
+    /// How the loop that was parked last is polled, if its load lies at `rip`.
+    pub(super) fn poll_at(&self, rip: u64, edition: u64) -> Option<&Poll> {
+        let poll = self.survey.known(edition)?.poll.as_ref()?;
+        (self.survey.ops[poll.load].rip == rip).then_some(poll)
     }
 
     /// True if the core, which is within the loop that was parked last, is about to come to its load
     /// at `rip`: it has then fetched what comes before.
     pub(super) fn comes_round(&self, rip: u64, unit: &mut Unit, edition: u64) -> bool {
-        let fresh = unit.stores.is_empty() && unit.paid == NO_LINE;
-        let Some(poll) = self.poll_at(rip, unit, edition) else { return false };
+        let Some(poll) = self.poll_at(rip, edition) else { return false };
+        let fits = self.survey.code_hits(unit) && unit.is_quiet() && unit.paid == NO_LINE;
         unit.fetch_line = poll.line_before;
-        fresh && unit.locked_until <= unit.clock
+        fits
     }
 
     /// The load at RIP has got its line: how the core is parked again, if it polls the line and has
@@ -331,7 +321,11 @@ impl SpinProbe {
         bus: &mut CoreBus<'_>,
         edition: u64,
     ) -> Option<(u64, Park)> {
-        self.poll_at(regs.rip, bus.unit, edition)?.park_from_load(&self.survey, regs, bus)
+        let poll = self.poll_at(regs.rip, edition)?;
+        if !self.survey.code_hits(bus.unit) {
+            return None;
+        }
+        poll.park_from_load(&self.survey, regs, bus)
     }
 
     /// The instruction at `rip` of the loop that was parked last.
@@ -400,8 +394,8 @@ impl SpinProbe {
         self.remember(regs, unit);
         let park = park.filter(|park| self.is_surveyed(park, unit))?;
         if self.survey.complete {
-            self.survey.known = Some(Known { fetch_line: unit.fetch_line, edition });
-            self.survey.poll = Poll::of(&self.survey, park.period);
+            let poll = Poll::of(&self.survey, park.period);
+            self.survey.known = Some(Known { fetch_line: unit.fetch_line, edition, poll });
         }
         Some(park)
     }

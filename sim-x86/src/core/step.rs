@@ -123,6 +123,19 @@ impl Parts<'_> {
     }
 }
 
+impl Core {
+    /// [`Parts::bus`] with the registers beside it, for loads and stores that need no more than to hit
+    /// the most recent way of L1D.
+    pub(super) fn plain_bus<'b>(
+        &'b mut self,
+        parts: &'b mut Parts<'_>,
+    ) -> (&'b mut Registers, CoreBus<'b>) {
+        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
+        let bus = CoreBus { plain, ..parts.bus(&mut self.unit, self.regs.rip) };
+        (&mut self.regs, bus)
+    }
+}
+
 /// Why `straight` returned.
 #[derive(Debug)]
 enum Exit {
@@ -387,7 +400,7 @@ impl Core {
     /// True if there is something to be done at the next boundary that `straight` does not look
     /// for: an instruction that was begun completes before an interrupt, an interrupt shadow or a single
     /// step ends, perturbation draws, or the observer sees every instruction.
-    fn goes_alone(&self, parts: &Parts<'_>) -> bool {
+    pub(super) fn goes_alone(&self, parts: &Parts<'_>) -> bool {
         let unit = &self.unit;
         let shadow = unit.shadow.active && unit.shadow.at == unit.instructions;
         unit.announced
@@ -413,9 +426,8 @@ impl Core {
             tracker.begin_step();
             self.regs
         });
-        let plain = CoreBus::plain_ram(self.regs.cpl() == 3, parts.spec, parts.log);
-        let mut bus = CoreBus { plain, ..parts.bus(&mut self.unit, rip) };
-        let flow = match execute(&mut self.regs, &mut bus, &op) {
+        let (regs, mut bus) = self.plain_bus(parts);
+        let flow = match execute(regs, &mut bus, &op) {
             Ok(flow) => flow,
             Err(stall) => return self.stalled(stall, parts),
         };

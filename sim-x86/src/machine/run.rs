@@ -12,7 +12,7 @@ use crate::event::{Event, Reach, StopCause, Want};
 use crate::ids::{CoreId, DeviceId, LineAddr, PhysAddr};
 use crate::lapic::Lvt;
 use crate::machine::agenda::Agenda;
-use crate::machine::{DmaWrite, Machine};
+use crate::machine::{DmaWrite, Machine, Speed};
 use crate::mem::cache::LineState;
 use crate::mem::home::{self, Requester, Send};
 use crate::mem::ram::Ram;
@@ -21,33 +21,6 @@ use crate::tile::pace::Pace;
 use crate::trace::{Delivery, Observer, Trace};
 use sim_core::Cycle;
 use std::cell::RefCell;
-
-/// Which exact speed-ups are on. None of them changes a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Speed {
-    /// Let cores run ahead of each other within the least cross-core latency.
-    pub run_ahead: bool,
-    /// Compute loops that only wait instead of executing them.
-    pub skip_loops: bool,
-    /// Replay stretches of code that were executed before.
-    pub replay: bool,
-    /// Let the event that takes a waiting core's line, or brings it, carry the core on.
-    pub carry: bool,
-}
-
-impl Default for Speed {
-    fn default() -> Self {
-        Speed { run_ahead: true, skip_loops: true, replay: true, carry: true }
-    }
-}
-
-impl Speed {
-    /// Every instruction of every core, in lockstep by cycle.
-    #[must_use]
-    pub fn exact_steps() -> Self {
-        Speed { run_ahead: false, skip_loops: false, replay: false, carry: false }
-    }
-}
 
 /// How far to run.
 pub type Until = Cycle;

@@ -115,10 +115,6 @@ impl L3 {
         }
     }
 
-    fn position(&self, line: LineAddr) -> Option<usize> {
-        self.way(self.first(line), line)
-    }
-
     /// The entry for `line`.
     #[must_use]
     pub fn get(&self, line: LineAddr) -> Option<L3Entry> {
@@ -195,7 +191,7 @@ impl L3 {
     pub fn is_full_for(&self, line: LineAddr) -> bool {
         let first = self.first(line);
         let free = |way| self.at(first + way).state == DieState::Invalid;
-        self.position(line).is_none() && !(0..self.ways).any(free)
+        self.way(first, line).is_none() && !(0..self.ways).any(free)
     }
 
     /// Every entry in use.

@@ -4,20 +4,21 @@
 use crate::guest::{self, DATA};
 use crate::replaying::handlers::{handle, start_timer};
 use crate::replaying::same_at;
+use crate::skipping::delay;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use sim_core::{Cycle, Stream};
 use sim_x86::core::carry::Counts;
-use sim_x86::ids::CoreId;
 use sim_x86::{Machine, Speed};
 use std::cell::Cell;
 
 type Written = Result<(), IcedError>;
-/// Jumps to `out` when the lower half of the word at RBX is EAX's; waits until then. It may change
-/// RCX, RDX, R8 and R9, and finds what RBX's word was, cut to 16 bits, in EDX.
-type Wait = fn(&mut CodeAssembler, out: CodeLabel) -> Written;
+/// Jumps to `out` when the lower half of the word at RBX is EAX's. Begins at `spin`, where it goes on if
+/// it falls through; may change RCX, RDX, R8 and R9, and finds what the word was, cut to 16 bits, in
+/// EDX.
+type Wait = fn(&mut CodeAssembler, spin: CodeLabel, out: CodeLabel) -> Written;
 
 /// The ticket lock that all CPUs take.
 const LOCK: u64 = DATA + 0x4_0000;
@@ -27,38 +28,28 @@ const OTHER: i32 = 0x100;
 /// Waiting loops: those that only poll, first, and others.
 const WAITS: [Wait; 12] = [
     // The kernel's: the load lies in the middle.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.set_label(&mut spin)?;
+    |a, _, out| {
         a.cmp(edx, eax)?;
         a.je(out)?;
         a.pause()?;
-        a.movzx(edx, word_ptr(rbx))?;
-        a.jmp(spin)
+        a.movzx(edx, word_ptr(rbx))
     },
     // The load comes first.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.set_label(&mut spin)?;
+    |a, _, out| {
         a.movzx(edx, word_ptr(rbx))?;
         a.cmp(edx, eax)?;
         a.je(out)?;
-        a.pause()?;
-        a.jmp(spin)
+        a.pause()
     },
     // The load is a comparison.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.set_label(&mut spin)?;
+    |a, spin, out| {
         a.pause()?;
         a.cmp(word_ptr(rbx), ax)?;
         a.jne(spin)?;
         a.jmp(out)
     },
     // The load is last but for the jump that closes the loop, and takes part of the word only.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.set_label(&mut spin)?;
+    |a, spin, out| {
         a.mov(r8d, eax)?;
         a.pause()?;
         a.sub(r8d, edx)?;
@@ -68,9 +59,7 @@ const WAITS: [Wait; 12] = [
         a.jmp(out)
     },
     // What it finds is worked on, and what it found before is kept.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.set_label(&mut spin)?;
+    |a, _, out| {
         a.mov(ecx, dword_ptr(rbx))?;
         a.movzx(edx, cx)?;
         a.mov(r9d, edx)?;
@@ -78,13 +67,10 @@ const WAITS: [Wait; 12] = [
         a.jz(out)?;
         a.shl(r9d, 3)?;
         a.lea(r8, qword_ptr(r9 + rcx * 2 + 5))?;
-        a.pause()?;
-        a.jmp(spin)
+        a.pause()
     },
     // The address is worked out in each iteration.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.set_label(&mut spin)?;
+    |a, spin, out| {
         a.lea(r8, qword_ptr(rbx + 8))?;
         a.movzx(edx, word_ptr(r8 - 8))?;
         a.pause()?;
@@ -93,73 +79,55 @@ const WAITS: [Wait; 12] = [
         a.jmp(out)
     },
     // Here the value loaded is lost before the next load: the loop is parked at its head.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.set_label(&mut spin)?;
+    |a, _, out| {
         a.movzx(edx, word_ptr(rbx))?;
         a.cmp(edx, eax)?;
         a.je(out)?;
         a.mov(edx, 7)?;
-        a.pause()?;
-        a.jmp(spin)
+        a.pause()
     },
     // A part of a register keeps what it had.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.xor(edx, edx)?;
-        a.set_label(&mut spin)?;
+    |a, _, out| {
         a.mov(dx, word_ptr(rbx))?;
         a.cmp(edx, eax)?;
         a.je(out)?;
-        a.pause()?;
-        a.jmp(spin)
+        a.pause()
     },
     // It reads a second line, which an interrupt handler writes.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.set_label(&mut spin)?;
+    |a, _, out| {
         a.movzx(edx, word_ptr(rbx))?;
         a.cmp(edx, eax)?;
         a.je(out)?;
         a.mov(r8, qword_ptr(rbx + OTHER))?;
-        a.pause()?;
-        a.jmp(spin)
+        a.pause()
     },
     // It alternates: two iterations are never the same.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.set_label(&mut spin)?;
+    |a, _, out| {
         a.movzx(edx, word_ptr(rbx))?;
         a.cmp(edx, eax)?;
         a.je(out)?;
         a.xor(r8d, 1)?;
-        a.pause()?;
-        a.jmp(spin)
+        a.pause()
     },
     // How long an iteration takes depends on what it finds: a branch leads to the next instruction.
-    |a, out| {
-        let (mut spin, mut next) = (a.create_label(), a.create_label());
-        a.set_label(&mut spin)?;
+    |a, _, out| {
+        let mut next = a.create_label();
         a.movzx(edx, word_ptr(rbx))?;
         a.test(edx, 1)?;
         a.jz(next)?;
         a.set_label(&mut next)?;
         a.cmp(edx, eax)?;
         a.je(out)?;
-        a.pause()?;
-        a.jmp(spin)
+        a.pause()
     },
     // What it does before the load depends on what it found the time before.
-    |a, out| {
-        let mut spin = a.create_label();
-        a.set_label(&mut spin)?;
+    |a, _, out| {
         a.mov(r9d, edx)?;
         a.movzx(edx, word_ptr(rbx))?;
         a.cmp(edx, eax)?;
         a.je(out)?;
         a.lea(r8, qword_ptr(r9 + 1))?;
-        a.pause()?;
-        a.jmp(spin)
+        a.pause()
     },
 ];
 
@@ -229,8 +197,8 @@ impl Plan {
 
     /// Takes the lock, works under it, releases it, for ever.
     fn take_turns(&self, a: &mut CodeAssembler, wait: Wait) -> Written {
-        let (mut again, mut locked, mut work) =
-            (a.create_label(), a.create_label(), a.create_label());
+        let (mut again, mut spin, mut locked, mut work) =
+            (a.create_label(), a.create_label(), a.create_label(), a.create_label());
         a.set_label(&mut again)?;
         a.mov(eax, 0x10000)?;
         a.lock().xadd(dword_ptr(rbx), eax)?;
@@ -240,7 +208,9 @@ impl Plan {
             // All CPUs want this line.
             a.mov(qword_ptr(rbx + 0x200), r13)?;
         }
-        wait(a, locked)?;
+        a.set_label(&mut spin)?;
+        wait(a, spin, locked)?;
+        a.jmp(spin)?;
         a.set_label(&mut locked)?;
         // Not always as long: what the others do moves past it.
         a.imul_3(r13d, r13d, 1_103_515_245)?;
@@ -301,18 +271,6 @@ impl Plan {
     }
 }
 
-/// Of all CPUs of a machine.
-fn carried(machine: &Machine) -> Counts {
-    (0..machine.spec().cores as u16).fold(Counts::default(), |all, core| {
-        let of = machine.carried(CoreId(core));
-        Counts {
-            to_miss: all.to_miss + of.to_miss,
-            into_loop: all.into_loop + of.into_loop,
-            back: all.back + of.back,
-        }
-    })
-}
-
 #[test]
 fn waiting_cpus_are_the_same_at_every_speed() {
     let cases = 96;
@@ -324,12 +282,7 @@ fn waiting_cpus_are_the_same_at_every_speed() {
         same_at(&machine, &plan.cuts()).map_err(TestCaseError::fail)?;
         let mut once = machine.clone();
         once.run(Cycle(300_000), Speed::default(), &mut ());
-        let (so_far, now) = (all.get(), carried(&once));
-        all.set(Counts {
-            to_miss: so_far.to_miss + now.to_miss,
-            into_loop: so_far.into_loop + now.into_loop,
-            back: so_far.back + now.back,
-        });
+        all.set([all.get(), once.carried()].into_iter().sum());
         Ok(())
     });
     if let Err(failure) = result {
@@ -360,11 +313,7 @@ fn waits_for_its_handler(nth: i32) -> Machine {
         a.inc(qword_ptr(rbx + OTHER))?;
         a.jmp(again)?;
         a.set_label(&mut takes)?;
-        let mut delay = a.create_label();
-        a.mov(ecx, 3_001)?;
-        a.set_label(&mut delay)?;
-        a.dec(rcx)?;
-        a.jnz(delay)?;
+        delay(a, 3_001)?;
         a.inc(qword_ptr(rbx + 8))?;
         a.jmp(takes)
     };
@@ -398,7 +347,7 @@ fn a_handler_may_end_the_wait_that_it_interrupts() {
         machine.run(Cycle(400_000), Speed::default(), &mut ());
         let [waits, interrupts] = [LOCK + OTHER as u64, DATA].map(|at| guest::word(&machine, at));
         assert!(interrupts > 100 && waits.abs_diff(interrupts / nth as u64) < 2, "{waits}");
-        let carried = carried(&machine);
+        let carried = machine.carried();
         assert!(nth < 8 || carried.into_loop > interrupts / 2, "{carried:?} of {interrupts}");
     }
 }
@@ -424,11 +373,7 @@ fn a_core_that_polls_the_line_that_it_runs_in_is_the_same_at_every_speed() {
         a.set_label(&mut word)?;
         a.db(&[0; 8])?;
         a.set_label(&mut writes)?;
-        let mut delay = a.create_label();
-        a.mov(ecx, 501)?;
-        a.set_label(&mut delay)?;
-        a.dec(rcx)?;
-        a.jnz(delay)?;
+        delay(a, 501)?;
         a.inc(dword_ptr(rbx))?;
         a.jmp(writes)
     };

@@ -9,7 +9,7 @@ use sim_x86::ids::PhysAddr;
 use sim_x86::{Machine, Speed, Stop};
 
 /// A delay loop that counts down from `count` in RDX.
-fn delay(a: &mut CodeAssembler, count: i32) -> Result<(), IcedError> {
+pub(crate) fn delay(a: &mut CodeAssembler, count: i32) -> Result<(), IcedError> {
     let mut again = a.create_label();
     a.mov(edx, count)?;
     a.set_label(&mut again)?;

@@ -19,7 +19,7 @@ use sim_core::Cycle;
 
 /// A loop that only polls a word.
 #[derive(Clone, Debug)]
-pub(super) struct Poll {
+pub(in crate::core) struct Poll {
     /// Which of its instructions is the load.
     pub(super) load: usize,
     /// Cycles of a round that comes back to the load.

@@ -39,17 +39,17 @@ pub(super) struct Survey {
     pub(super) complete: bool,
     /// Set when the loop was parked: what has to be the same for it to be tried.
     pub(super) known: Option<Known>,
-    /// If all that an iteration depends on is one word in memory.
-    pub(super) poll: Option<Poll>,
 }
 
 /// See [`Survey::known`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Known {
     /// Line of the jump that closes the loop.
     pub(super) fetch_line: LineAddr,
     /// See [`CodeCache::edition`](crate::core::code::CodeCache::edition).
     pub(super) edition: u64,
+    /// If all that an iteration depends on is one word in memory.
+    pub(super) poll: Option<Poll>,
 }
 
 impl Survey {
@@ -60,16 +60,17 @@ impl Survey {
         self.data.clear();
     }
 
-    /// True if its instructions only poll, and are still what they were.
-    pub(super) fn is_known(&self, edition: u64) -> bool {
-        self.known.is_some_and(|known| known.edition == edition)
+    /// What is known of it, if its instructions are still what they were.
+    pub(super) fn known(&self, edition: u64) -> Option<&Known> {
+        self.known.as_ref().filter(|known| known.edition == edition)
     }
 
-    /// True if the loop at `head` is the one that was parked last, and its code is where it was then.
-    pub(super) fn is_at(&self, head: u64, unit: &Unit, edition: u64) -> bool {
+    /// What is known of the loop at `head`, if it is the one that was parked last, and its code is
+    /// where it was then.
+    pub(super) fn known_at(&self, head: u64, unit: &Unit, edition: u64) -> Option<&Known> {
         let begins = self.ops.first().is_some_and(|first| first.rip == head);
-        let same = begins && self.known == Some(Known { fetch_line: unit.fetch_line, edition });
-        same && self.code_hits(unit)
+        let known = self.known(edition).filter(|_| begins && self.code_hits(unit))?;
+        (known.fetch_line == unit.fetch_line).then_some(known)
     }
 
     /// True if fetching its instructions changes nothing in L1I.
