@@ -11,7 +11,7 @@
 use crate::event::Want;
 use crate::ids::{CoreId, DeviceId, LineAddr};
 use crate::mem::cache::{LineState, Probed};
-use crate::mem::l3::{DieState, L3, L3Entry};
+use crate::mem::l3::{AllBusy, DieState, L3, L3Entry, Slot};
 use crate::spec::{MachineSpec, MemorySpec, StateLatency, Topology};
 use serde::{Deserialize, Serialize};
 use sim_core::Cycle;
@@ -77,6 +77,32 @@ struct Transaction {
     waiting: VecDeque<Requester>,
 }
 
+impl Transaction {
+    /// One that has not begun.
+    fn new() -> Self {
+        Transaction {
+            requester: None,
+            started: Cycle(0),
+            fill_at: Cycle(0),
+            probes: 0,
+            owner_distance: None,
+            grant: LineState::Invalid,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// See [`Home::due`].
+    fn due(&self, memory: &MemorySpec, leg: u32, found: Probed) -> Cycle {
+        match (self.owner_distance, self.requester) {
+            (Some(distance), Some(requester)) => {
+                let latency = owner_latency(memory, requester, found, usize::from(distance));
+                self.fill_at.max(self.started + u64::from(latency.saturating_sub(leg)))
+            }
+            _ => self.fill_at,
+        }
+    }
+}
+
 /// The transactions in flight by line, ascending: few at a time, so that a sorted list beats a tree.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct InFlight(Vec<(LineAddr, Transaction)>);
@@ -98,12 +124,13 @@ impl InFlight {
         self.position(line).ok().map(|at| &mut self.0[at].1)
     }
 
-    /// Sets the transaction on a line.
-    fn set(&mut self, line: LineAddr, transaction: Transaction) {
-        match self.position(line) {
-            Ok(at) => self.0[at].1 = transaction,
-            Err(at) => self.0.insert(at, (line, transaction)),
-        }
+    /// The transaction on a line, new if there is none.
+    fn entry(&mut self, line: LineAddr) -> &mut Transaction {
+        let at = self.position(line).unwrap_or_else(|at| {
+            self.0.insert(at, (line, Transaction::new()));
+            at
+        });
+        &mut self.0[at].1
     }
 
     fn remove(&mut self, line: LineAddr) -> Option<Transaction> {
@@ -121,6 +148,9 @@ pub struct Home {
     /// Cycles from a core to the home agent, and from there to a probed core.
     leg: u32,
     cores: u32,
+    /// Empty: room for those whom the next transaction probes.
+    #[serde(skip)]
+    probed: Vec<CoreId>,
 }
 
 /// Cycles from a core to the home agent: half of the plain L3 latency.
@@ -172,6 +202,7 @@ impl Home {
             topology: spec.topology.clone(),
             leg: u32::try_from(leg(&spec.memory)).expect("half of a u32"),
             cores: spec.cores,
+            probed: Vec::new(),
         }
     }
 
@@ -179,7 +210,7 @@ impl Home {
     pub fn request(&mut self, now: Cycle, line: LineAddr, from: Requester, out: &mut Vec<Send>) {
         match self.active.get_mut(line) {
             Some(busy) => busy.waiting.push_back(from),
-            None => self.start(now, line, from, VecDeque::new(), out),
+            None => self.start(now, line, from, out),
         }
     }
 
@@ -194,8 +225,8 @@ impl Home {
 
     /// A core answered the probe for `line` at `now`.
     pub fn probed(&mut self, now: Cycle, line: LineAddr, found: Probed, out: &mut Vec<Send>) {
-        let due = self.due(line, found);
         let Some(transaction) = self.active.get_mut(line) else { return };
+        let due = transaction.due(&self.memory, self.leg, found);
         transaction.probes -= 1;
         // A line held back by a locked operation still has to travel.
         transaction.fill_at = due.max(now + 1);
@@ -215,16 +246,8 @@ impl Home {
     /// time.
     #[must_use]
     pub fn due(&self, line: LineAddr, found: Probed) -> Cycle {
-        let Some(transaction) = self.active.get(line) else { return Cycle(0) };
-        let fill_at = transaction.fill_at;
-        match (transaction.owner_distance, transaction.requester) {
-            (Some(distance), Some(requester)) => {
-                let latency = owner_latency(&self.memory, requester, found, usize::from(distance));
-                let latency = u64::from(latency).saturating_sub(u64::from(self.leg));
-                fill_at.max(transaction.started + latency)
-            }
-            _ => fill_at,
-        }
+        let due = |transaction: &Transaction| transaction.due(&self.memory, self.leg, found);
+        self.active.get(line).map_or(Cycle(0), due)
     }
 
     /// True if a transaction on `line` may evict another line from an L3.
@@ -237,21 +260,20 @@ impl Home {
     /// is written to memory (Nehalem has no Owned state).
     fn found_modified(&mut self, line: LineAddr, requester: Option<Requester>) {
         let Some(Requester::Core(core, want)) = requester else { return };
-        let die = self.topology.die(core);
-        let elsewhere = (0..self.dies.len()).any(|d| d != die && self.dies[d].get(line).is_some());
-        if !want.owns() && !elsewhere {
-            self.dies[die].update(line, |entry| entry.state = DieState::Modified);
+        let (die, slot) = (self.topology.die(core), self.slot(line));
+        if !want.owns() && self.nearest_other(slot, die).is_none() {
+            self.dies[die].update(slot, |entry| entry.state = DieState::Modified);
         }
     }
 
     /// A dirty line left a private cache.
     pub fn write_back(&mut self, core: CoreId, line: LineAddr) {
-        let die = self.topology.die(core);
+        let (die, slot) = (self.topology.die(core), self.slot(line));
         let local = self.local(core);
         let busy = self.active.contains(line);
         // A transaction in flight has probed the core already and found nothing.
-        if !busy && self.dies[die].get(line).is_some_and(|entry| entry.owner() == Some(local)) {
-            self.dies[die].update(line, |entry| {
+        if !busy && self.dies[die].get_at(slot).is_some_and(|entry| entry.owner() == Some(local)) {
+            self.dies[die].update(slot, |entry| {
                 entry.clear_owner();
                 entry.sharers &= !(1 << local);
                 entry.state = DieState::Modified;
@@ -275,58 +297,50 @@ impl Home {
     pub fn finish(&mut self, now: Cycle, line: LineAddr, out: &mut Vec<Send>) {
         let Some(done) = self.active.get_mut(line) else { return };
         match done.waiting.pop_front() {
-            Some(next) => {
-                let waiting = std::mem::take(&mut done.waiting);
-                self.start(now, line, next, waiting, out);
-            }
+            Some(next) => self.start(now, line, next, out),
             None => {
                 self.active.remove(line);
             }
         }
     }
 
-    fn start(
-        &mut self,
-        now: Cycle,
-        line: LineAddr,
-        from: Requester,
-        waiting: VecDeque<Requester>,
-        out: &mut Vec<Send>,
-    ) {
+    /// Starts the transaction for `from` on `line`, which none is active on.
+    fn start(&mut self, now: Cycle, line: LineAddr, from: Requester, out: &mut Vec<Send>) {
+        let slot = self.slot(line);
+        let mut probes = std::mem::take(&mut self.probed);
         let plan = match from {
-            Requester::Core(core, want) if want.owns() => self.plan_own(line, core, want),
-            Requester::Core(core, want) => self.plan_read(line, core, want),
-            Requester::Dma(_) => self.plan_dma(line),
+            Requester::Core(core, want) if want.owns() => {
+                self.plan_own(slot, core, want, &mut probes)
+            }
+            Requester::Core(core, want) => self.plan_read(slot, core, want, &mut probes),
+            Requester::Dma(_) => self.plan_dma(slot, &mut probes),
         };
         let leg = u64::from(self.leg);
-        let Plan { latency, probes, owner_distance, grant, entry, die, elsewhere } = plan;
+        let Plan { latency, owner_distance, grant, entry, die, elsewhere } = plan;
+        let fill_at = now + u64::from(latency).saturating_sub(leg).max(1);
         // The line is active from here on, so that it can't be chosen as its own set's victim.
-        let transaction = Transaction {
-            requester: Some(from),
-            started: now,
-            fill_at: now + u64::from(latency).saturating_sub(leg).max(1),
-            probes: probes.len() as u32,
-            owner_distance,
-            grant,
-            waiting,
-        };
-        let fill_at = transaction.fill_at;
-        self.active.set(line, transaction);
+        let active = self.active.entry(line);
+        active.requester = Some(from);
+        (active.started, active.fill_at) = (now, fill_at);
+        (active.probes, active.owner_distance) = (probes.len() as u32, owner_distance);
+        active.grant = grant;
         if let Some(entry) = entry
-            && self.allocate(now, die, entry, out).is_err()
+            && self.allocate(now, die, slot, entry, out).is_err()
         {
             let transaction = self.active.remove(line).expect("just inserted");
             let ask_again = std::iter::once(from).chain(transaction.waiting);
             out.extend(ask_again.map(|from| Send::Retry { at: now + leg, from, line }));
-            return;
+            probes.clear();
+        } else {
+            if elsewhere {
+                self.settle_directory(slot, from);
+            }
+            if probes.is_empty() {
+                out.push(Send::Fill { at: fill_at, to: from, line });
+            }
+            out.extend(probes.drain(..).map(|core| Send::Probe { at: now + leg, core, line }));
         }
-        if elsewhere {
-            self.settle_directory(line, from);
-        }
-        if probes.is_empty() {
-            out.push(Send::Fill { at: fill_at, to: from, line });
-        }
-        out.extend(probes.iter().map(|&core| Send::Probe { at: now + leg, core, line }));
+        self.probed = probes;
     }
 
     /// Puts `entry` into the L3 of `die`; a victim's copies in private caches are probed away.
@@ -334,45 +348,40 @@ impl Home {
         &mut self,
         now: Cycle,
         die: usize,
+        slot: Slot,
         entry: L3Entry,
         out: &mut Vec<Send>,
-    ) -> Result<(), crate::mem::l3::AllBusy> {
-        if self.dies[die].update(entry.line, |old| *old = entry) {
+    ) -> Result<(), AllBusy> {
+        if self.dies[die].update(slot, |old| *old = entry) {
             return Ok(());
         }
         let active = &self.active;
         let victim = self.dies[die].insert(entry, |line| active.contains(line))?;
         let Some(victim) = victim.filter(|victim| victim.sharers != 0) else { return Ok(()) };
-        let cores = self.cores_of(die, victim.sharers);
-        let at = now + u64::from(self.leg);
-        out.extend(cores.iter().map(|&core| Send::Probe { at, core, line: victim.line }));
-        let eviction = Transaction {
-            requester: None,
-            started: now,
-            fill_at: now,
-            probes: cores.len() as u32,
-            owner_distance: None,
-            grant: LineState::Invalid,
-            waiting: VecDeque::new(),
-        };
-        self.active.set(victim.line, eviction);
+        let (at, before) = (now + u64::from(self.leg), out.len());
+        let probe = |core| Send::Probe { at, core, line: victim.line };
+        out.extend(self.cores_of(die, victim.sharers).map(probe));
+        let probes = (out.len() - before) as u32;
+        let eviction = self.active.entry(victim.line);
+        *eviction = Transaction { started: now, fill_at: now, probes, ..Transaction::new() };
         Ok(())
     }
 
-    fn plan_read(&self, line: LineAddr, core: CoreId, want: Want) -> Plan {
+    /// What a read brings with it. `probes` gets who is to be probed.
+    fn plan_read(&self, slot: Slot, core: CoreId, want: Want, probes: &mut Vec<CoreId>) -> Plan {
         let die = self.topology.die(core);
         let row = &self.memory.load;
         let local = self.local(core);
         let mut plan = Plan::new(die);
-        if let Some(mut entry) = self.dies[die].get(line) {
+        if let Some(mut entry) = self.dies[die].get_at(slot) {
             // Only this die has it, unless it is Shared.
             plan.elsewhere = entry.state == DieState::Shared;
-            debug_assert!(plan.elsewhere || self.nearest_other(line, die).is_none(), "{entry:?}");
+            debug_assert!(plan.elsewhere || self.nearest_other(slot, die).is_none(), "{entry:?}");
             plan.latency = row.shared[0];
             match entry.owner() {
                 Some(owner) if owner != local => {
                     plan.owner_distance = Some(0);
-                    plan.probes = self.cores_of(die, 1 << owner);
+                    probes.extend(self.cores_of(die, 1 << owner));
                     entry.clear_owner();
                     entry.sharers |= 1 << local;
                 }
@@ -389,19 +398,19 @@ impl Home {
             plan.entry = Some(entry);
             return plan;
         }
-        let mut entry = L3Entry::new(line, DieState::Shared);
-        match self.nearest_other(line, die) {
+        let mut entry = L3Entry::new(slot.line, DieState::Shared);
+        match self.nearest_other(slot, die) {
             Some((other, found, distance)) => {
                 plan.latency = state_row(row, seen_by_loads(&found))[distance];
                 if let Some(owner) = found.owner() {
                     plan.owner_distance = Some(distance as u8);
-                    plan.probes = self.cores_of(other, 1 << owner);
+                    probes.extend(self.cores_of(other, 1 << owner));
                 }
                 entry.sharers = 1 << local;
             }
             None => {
                 plan.elsewhere = false;
-                plan.latency = row.memory[self.memory_distance(line, die)];
+                plan.latency = row.memory[self.memory_distance(slot.line, die)];
                 entry.state = DieState::Exclusive;
                 entry.sharers = 1 << local;
                 if want == Want::Read {
@@ -414,7 +423,7 @@ impl Home {
         plan
     }
 
-    fn plan_own(&self, line: LineAddr, core: CoreId, want: Want) -> Plan {
+    fn plan_own(&self, slot: Slot, core: CoreId, want: Want, probes: &mut Vec<CoreId>) -> Plan {
         let die = self.topology.die(core);
         let row = &self.memory.store;
         let local = self.local(core);
@@ -422,7 +431,7 @@ impl Home {
         plan.grant = LineState::Modified;
         let (mut here, mut there) = (None, false);
         for (other, l3) in self.dies.iter().enumerate() {
-            let Some(entry) = l3.get(line) else { continue };
+            let Some(entry) = l3.get_at(slot) else { continue };
             let distance = self.topology.distance(die, other);
             let own = if other == die {
                 here = Some(entry);
@@ -432,7 +441,7 @@ impl Home {
                 0
             };
             let copies = entry.sharers & !own;
-            plan.probes.extend(self.cores_of(other, copies));
+            probes.extend(self.cores_of(other, copies));
             if entry.owner().is_some_and(|owner| own & (1 << owner) == 0) {
                 plan.owner_distance = Some(distance as u8);
             } else if copies != 0 {
@@ -446,14 +455,14 @@ impl Home {
             Some(_) => self.memory.load.shared[0],
             // Another die supplies it.
             None if there => 0,
-            None => row.memory[self.memory_distance(line, die)],
+            None => row.memory[self.memory_distance(slot.line, die)],
         };
         plan.latency = plan.latency.max(least);
         plan.elsewhere = there;
         if want == Want::OwnLocked {
             plan.latency += self.memory.atomic_extra;
         }
-        let mut entry = here.unwrap_or(L3Entry::new(line, DieState::Exclusive));
+        let mut entry = here.unwrap_or(L3Entry::new(slot.line, DieState::Exclusive));
         if entry.state == DieState::Shared {
             entry.state = DieState::Exclusive;
         }
@@ -462,28 +471,28 @@ impl Home {
         plan
     }
 
-    fn plan_dma(&self, line: LineAddr) -> Plan {
+    fn plan_dma(&self, slot: Slot, probes: &mut Vec<CoreId>) -> Plan {
         let mut plan = Plan::new(0);
         plan.latency = self.memory.load.shared[0];
         for (die, l3) in self.dies.iter().enumerate() {
-            if let Some(entry) = l3.get(line) {
-                plan.probes.extend(self.cores_of(die, entry.sharers));
+            if let Some(entry) = l3.get_at(slot) {
+                probes.extend(self.cores_of(die, entry.sharers));
             }
         }
         plan
     }
 
     /// Carries out what a started transaction means for the other dies' L3s.
-    fn settle_directory(&mut self, line: LineAddr, requester: Requester) {
+    fn settle_directory(&mut self, slot: Slot, requester: Requester) {
         match requester {
-            Requester::Dma(_) => self.dies.iter_mut().for_each(|l3| l3.remove(line)),
+            Requester::Dma(_) => self.dies.iter_mut().for_each(|l3| l3.remove(slot)),
             Requester::Core(core, want) => {
                 let die = self.topology.die(core);
                 for other in (0..self.dies.len()).filter(|&other| other != die) {
                     if want.owns() {
-                        self.dies[other].remove(line);
+                        self.dies[other].remove(slot);
                     } else {
-                        self.dies[other].update(line, |entry| {
+                        self.dies[other].update(slot, |entry| {
                             entry.clear_owner();
                             entry.state = DieState::Shared;
                         });
@@ -493,11 +502,16 @@ impl Home {
         }
     }
 
-    /// The die other than `die` that can supply `line`: its only holder, or the nearest sharer.
-    fn nearest_other(&self, line: LineAddr, die: usize) -> Option<(usize, L3Entry, usize)> {
+    /// Where `line` belongs in the L3 of each die: all are of one size.
+    fn slot(&self, line: LineAddr) -> Slot {
+        self.dies[0].slot(line)
+    }
+
+    /// The die other than `die` that can supply a line: its only holder, or the nearest sharer.
+    fn nearest_other(&self, slot: Slot, die: usize) -> Option<(usize, L3Entry, usize)> {
         let others = (0..self.dies.len()).filter(|&other| other != die);
         let holders = others.filter_map(|other| {
-            let entry = self.dies[other].get(line)?;
+            let entry = self.dies[other].get_at(slot)?;
             Some((other, entry, self.topology.distance(die, other)))
         });
         holders.min_by_key(|&(other, _, distance)| (distance, other))
@@ -515,12 +529,12 @@ impl Home {
         (core.0 as u32 % self.topology.cores_per_die) as u8
     }
 
-    fn cores_of(&self, die: usize, mask: u64) -> Vec<CoreId> {
-        let first = die as u32 * self.topology.cores_per_die;
+    fn cores_of(&self, die: usize, mask: u64) -> impl Iterator<Item = CoreId> + use<> {
+        let (first, all) = (die as u32 * self.topology.cores_per_die, self.cores);
         let lowest = |&mask: &u64| Some(mask & (mask - 1)).filter(|&rest| rest != 0);
         let masks = std::iter::successors(Some(mask).filter(|&mask| mask != 0), lowest);
-        let cores = masks.map(|mask| first + mask.trailing_zeros());
-        cores.filter(|&core| core < self.cores).map(|core| CoreId(core as u16)).collect()
+        let cores = masks.map(move |mask| first + mask.trailing_zeros());
+        cores.filter(move |&core| core < all).map(|core| CoreId(core as u16))
     }
 
     /// True while `line` is being evicted from an L3.
@@ -571,7 +585,6 @@ pub struct Pending<'a> {
 /// What a starting transaction will do.
 struct Plan {
     latency: u32,
-    probes: Vec<CoreId>,
     owner_distance: Option<u8>,
     grant: LineState,
     entry: Option<L3Entry>,
@@ -584,7 +597,6 @@ impl Plan {
     fn new(die: usize) -> Self {
         Plan {
             latency: 0,
-            probes: Vec::new(),
             owner_distance: None,
             grant: LineState::Shared,
             entry: None,

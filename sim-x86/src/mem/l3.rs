@@ -58,6 +58,14 @@ impl L3Entry {
     }
 }
 
+/// A line, and where its set begins in the L3 of any die: a division that is made once for all of
+/// them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    pub(super) line: LineAddr,
+    first: usize,
+}
+
 /// Entries per copy-on-write chunk.
 const CHUNK: usize = 64;
 
@@ -82,8 +90,9 @@ impl L3 {
         self.entries.freeze();
     }
 
-    fn first(&self, line: LineAddr) -> usize {
-        (line.0 % self.sets) as usize * self.ways
+    /// Where `line` belongs.
+    pub(super) fn slot(&self, line: LineAddr) -> Slot {
+        Slot { line, first: (line.0 % self.sets) as usize * self.ways }
     }
 
     fn at(&self, index: usize) -> L3Entry {
@@ -104,8 +113,8 @@ impl L3 {
         (at + ways <= CHUNK).then(|| &mut self.entries.chunk_mut(first / CHUNK)[at..at + ways])
     }
 
-    /// The way of `line` in its set, which begins at `first`. HOT.
-    fn way(&self, first: usize, line: LineAddr) -> Option<usize> {
+    /// The way of a line in its set. HOT.
+    fn way(&self, Slot { line, first }: Slot) -> Option<usize> {
         let holds = |entry: &L3Entry| entry.line == line && entry.state != DieState::Invalid;
         match self.set(first) {
             // Mostly the line was asked for a moment ago.
@@ -118,14 +127,18 @@ impl L3 {
     /// The entry for `line`.
     #[must_use]
     pub fn get(&self, line: LineAddr) -> Option<L3Entry> {
-        let first = self.first(line);
-        self.way(first, line).map(|way| self.at(first + way))
+        self.get_at(self.slot(line))
     }
 
-    /// Changes the entry of `line` and makes it the most recent of its set; false if there is none.
-    pub fn update(&mut self, line: LineAddr, change: impl FnOnce(&mut L3Entry)) -> bool {
-        let first = self.first(line);
-        let Some(way) = self.way(first, line) else { return false };
+    /// The entry for a line.
+    pub(super) fn get_at(&self, slot: Slot) -> Option<L3Entry> {
+        self.way(slot).map(|way| self.at(slot.first + way))
+    }
+
+    /// Changes the entry of a line and makes it the most recent of its set; false if there is none.
+    pub(super) fn update(&mut self, slot: Slot, change: impl FnOnce(&mut L3Entry)) -> bool {
+        let Some(way) = self.way(slot) else { return false };
+        let first = slot.first;
         if way == 0 {
             change(&mut self.entries.chunk_mut(first / CHUNK)[first % CHUNK]);
             return true;
@@ -148,10 +161,10 @@ impl L3 {
         }
     }
 
-    /// Drops `line`.
-    pub fn remove(&mut self, line: LineAddr) {
-        let first = self.first(line);
-        let Some(way) = self.way(first, line) else { return };
+    /// Drops a line.
+    pub(super) fn remove(&mut self, slot: Slot) {
+        let Some(way) = self.way(slot) else { return };
+        let first = slot.first;
         if let Some(set) = self.set_mut(first) {
             set.copy_within(way + 1.., way);
             set[set.len() - 1] = L3Entry::default();
@@ -174,7 +187,7 @@ impl L3 {
         entry: L3Entry,
         busy: impl Fn(LineAddr) -> bool,
     ) -> Result<Option<L3Entry>, AllBusy> {
-        let first = self.first(entry.line);
+        let first = self.slot(entry.line).first;
         let free = |&way: &usize| {
             let old = self.at(first + way);
             old.state == DieState::Invalid || !busy(old.line)
@@ -189,9 +202,9 @@ impl L3 {
     /// True if inserting `line` would evict another.
     #[must_use]
     pub fn is_full_for(&self, line: LineAddr) -> bool {
-        let first = self.first(line);
-        let free = |way| self.at(first + way).state == DieState::Invalid;
-        self.way(first, line).is_none() && !(0..self.ways).any(free)
+        let slot = self.slot(line);
+        let free = |way| self.at(slot.first + way).state == DieState::Invalid;
+        self.way(slot).is_none() && !(0..self.ways).any(free)
     }
 
     /// Every entry in use.
