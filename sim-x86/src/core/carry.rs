@@ -13,7 +13,7 @@
 //! with the same registers and finds the word as it was, it is parked again at once.
 
 use crate::core::bus::CoreBus;
-use crate::core::regs::Registers;
+use crate::core::regs::{General, Registers, Selectors};
 use crate::core::spin::{Park, SpinProbe};
 use crate::core::step::{self, Parts, Scratch};
 use crate::core::{Core, NO_LINE, Run, Wait};
@@ -68,10 +68,11 @@ impl Sum for Counts {
 /// How a core left a polling loop in which it was parked.
 #[derive(Clone, Debug)]
 pub(crate) struct Left {
-    /// Its registers when it left.
-    regs: Registers,
+    /// Its registers when it left, and what else addresses are made of.
+    regs: General,
+    bases: Bases,
     /// Those at the loop's load, the same in each iteration.
-    at_load: Registers,
+    at_load: General,
     /// What it polls.
     word: Word,
     /// Cycles and instructions from where it left to the next load.
@@ -79,6 +80,13 @@ pub(crate) struct Left {
     instructions: u64,
     /// How it was parked.
     park: Park,
+}
+
+/// Segments: what addresses and the privilege level follow from, apart from [`General`].
+type Bases = (u64, u64, Selectors);
+
+fn bases(regs: &Registers) -> Bases {
+    (regs.fs_base, regs.gs_base, regs.sel)
 }
 
 /// A word that a loop polls.
@@ -95,7 +103,7 @@ struct Word {
 /// What being carried changes of a core.
 #[derive(Clone, Debug)]
 struct Before {
-    regs: Registers,
+    regs: General,
     run: Run,
     clock: Cycle,
     instructions: u64,
@@ -107,7 +115,7 @@ struct Before {
 impl Default for Before {
     fn default() -> Self {
         Before {
-            regs: Registers::default(),
+            regs: General::default(),
             run: Run::Off,
             clock: Cycle(0),
             instructions: 0,
@@ -121,7 +129,7 @@ impl Default for Before {
 impl Before {
     fn of(Core { regs, unit }: &Core) -> Self {
         Before {
-            regs: *regs,
+            regs: General::of(regs),
             run: unit.run,
             clock: unit.clock,
             instructions: unit.instructions,
@@ -132,7 +140,7 @@ impl Before {
     }
 
     fn restore(&self, Core { regs, unit }: &mut Core) {
-        *regs = self.regs;
+        self.regs.restore(regs);
         unit.run = self.run;
         (unit.clock, unit.instructions) = (self.clock, self.instructions);
         (unit.restarting, unit.paid) = (self.restarting, self.paid);
@@ -223,7 +231,8 @@ impl Core {
         let Some(word) = park.polls.and_then(|_| self.polled(scratch, parts)) else {
             return step::run(self, scratch, parts, now);
         };
-        let (at_load, clock, before) = (self.regs, self.unit.clock, self.unit.instructions);
+        let (at_load, clock, before) =
+            (General::of(&self.regs), self.unit.clock, self.unit.instructions);
         if self.unit.attention || !scratch.spin.go_on(&mut self.regs, &mut self.unit, now) {
             step::run(self, scratch, parts, now);
         }
@@ -231,7 +240,8 @@ impl Core {
         let cycles = park.period - (self.unit.clock - clock) % park.period;
         let executed = (self.unit.instructions - before) % park.instructions;
         let instructions = park.instructions - executed;
-        let left = Left { regs: self.regs, at_load, word, cycles, instructions, park };
+        let (regs, bases) = (General::of(&self.regs), bases(&self.regs));
+        let left = Left { regs, bases, at_load, word, cycles, instructions, park };
         match &mut scratch.left {
             Some(place) => **place = left,
             None => scratch.left = Some(Box::new(left)),
@@ -250,12 +260,15 @@ impl Core {
     /// Parks the core again if it is where it left the polling loop that it was parked in last, and
     /// is going to find there what it found.
     pub(super) fn come_back(&mut self, scratch: &mut Scratch, parts: &mut Parts<'_>) -> bool {
-        let Some(left) = scratch.left.take_if(|left| left.regs == self.regs) else { return false };
+        let here = |left: &mut Box<Left>| {
+            left.regs == General::of(&self.regs) && left.bases == bases(&self.regs)
+        };
+        let Some(left) = scratch.left.take_if(here) else { return false };
         let parked = self.park_ahead(scratch, parts, |spin, regs, bus, edition| {
             let same = bus.recent_word(left.word.addr, left.word.size)?
                 == (left.word.line, left.word.value);
             let since = bus.unit.clock + left.cycles;
-            *regs = left.at_load;
+            left.at_load.restore(regs);
             let park = Park { since, ..left.park };
             (same && spin.comes_round(regs.rip, bus.unit, edition))
                 .then_some((left.instructions, park))
@@ -269,12 +282,12 @@ impl Core {
         &mut self,
         scratch: &mut Scratch,
         parts: &mut Parts<'_>,
-        how: impl FnOnce(&SpinProbe, &mut Registers, &mut CoreBus<'_>, u64) -> Option<(u64, Park)>,
+        how: impl FnOnce(&mut SpinProbe, &mut Registers, &mut CoreBus<'_>, u64) -> Option<(u64, Park)>,
     ) -> bool {
         let (edition, carried) = (parts.code.edition(), &mut scratch.carried);
         (carried.before, carried.probed) = (Before::of(self), None);
         let (regs, mut bus) = self.plain_bus(parts);
-        let Some((executed, park)) = how(&scratch.spin, regs, &mut bus, edition) else {
+        let Some((executed, park)) = how(&mut scratch.spin, regs, &mut bus, edition) else {
             carried.before.restore(self);
             return false;
         };

@@ -146,6 +146,27 @@ pub struct Registers {
     pub sys: SystemRegisters,
 }
 
+/// The registers that plain instructions change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct General {
+    gpr: [u64; 16],
+    rip: u64,
+    rflags: u64,
+}
+
+impl General {
+    #[inline]
+    pub(crate) fn of(regs: &Registers) -> Self {
+        General { gpr: regs.gpr, rip: regs.rip, rflags: regs.rflags }
+    }
+
+    /// Gives `regs` these values.
+    #[inline]
+    pub(crate) fn restore(&self, regs: &mut Registers) {
+        (regs.gpr, regs.rip, regs.rflags) = (self.gpr, self.rip, self.rflags);
+    }
+}
+
 impl Registers {
     /// Current privilege level: 0 or 3.
     #[inline]

@@ -82,13 +82,6 @@ fn to_front(set: &mut [Way], at: usize) {
     set[0] = way;
 }
 
-/// Puts `line` first; returns what fell out.
-fn push(set: &mut [Way], line: LineAddr, state: LineState) -> Option<(LineAddr, LineState)> {
-    to_front(set, set.len() - 1);
-    let old = std::mem::replace(&mut set[0], pack(line, state));
-    (old != 0).then(|| (line_of(old), LineState::from_bits(old)))
-}
-
 fn change(set: &mut [Way], at: usize, line: LineAddr, state: LineState) {
     match state {
         LineState::Invalid => remove(set, at),
@@ -292,17 +285,15 @@ impl Level2 {
         }
     }
 
-    /// Gives a present line this state and makes it the most recent of its set.
-    fn renew(&mut self, line: LineAddr, state: LineState) -> bool {
-        let Some(at) = self.find(line) else { return false };
+    /// Gives `line` this state and makes it the most recent of its set: whether it was present, and
+    /// what fell out if it was not.
+    fn fill(&mut self, line: LineAddr, state: LineState) -> (bool, Option<(LineAddr, LineState)>) {
         let set = self.set_mut(line);
-        set[at] = pack(line, state);
-        to_front(set, at);
-        true
-    }
-
-    fn insert(&mut self, line: LineAddr, state: LineState) -> Option<(LineAddr, LineState)> {
-        push(self.set_mut(line), line, state)
+        let found = position(set, line);
+        to_front(set, found.unwrap_or(set.len() - 1));
+        let old = std::mem::replace(&mut set[0], pack(line, state));
+        let fell_out = found.is_none() && old != 0;
+        (found.is_some(), fell_out.then(|| (line_of(old), LineState::from_bits(old))))
     }
 }
 
@@ -504,20 +495,20 @@ impl PrivateCaches {
         instruction: bool,
     ) -> Option<(LineAddr, bool)> {
         self.insertions.0 += 1;
-        let victim = if self.l2.renew(line, state) { None } else { self.l2.insert(line, state) };
+        let (present, victim) = self.l2.fill(line, state);
         let evicted = victim.map(|(victim, in_l2)| {
             let dirty = in_l2.max(self.l1d.state(victim)) == LineState::Modified;
             self.l1d.set_state(victim, LineState::Invalid);
             self.l1i.set_state(victim, LineState::Invalid);
             (victim, dirty)
         });
+        // What is not in L2 is in no L1.
         if instruction {
-            if self.l1i.find(line).is_none() {
+            if !present || self.l1i.find(line).is_none() {
                 self.l1i.insert(line, LineState::Shared);
             }
-        } else if self.l1d.find(line).is_some() {
+        } else if present && self.l1d.touch(line) != LineState::Invalid {
             self.l1d.set_state(line, state);
-            self.l1d.touch(line);
         } else {
             self.insert_l1d(line, state);
         }

@@ -8,7 +8,7 @@
 
 use super::survey::{Survey, Surveyed};
 use crate::core::bus::CoreBus;
-use crate::core::regs::Registers;
+use crate::core::regs::{General, Registers};
 use crate::core::spin::Park;
 use crate::core::{NO_LINE, Unit};
 use crate::exec::{condition, execute};
@@ -31,6 +31,14 @@ pub(in crate::core) struct Poll {
     ends: Option<Vec<u64>>,
     /// The line of the instruction before the load.
     pub(super) line_before: LineAddr,
+}
+
+/// What a round has left: another one that loads the same leaves it as it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    regs: General,
+    /// What it loaded, and from where.
+    word: (LineAddr, u64),
 }
 
 /// A part of a round that is more than time.
@@ -160,20 +168,22 @@ impl Poll {
         true
     }
 
-    /// A round from the load on: the line that is polled, if the core comes back to the load. If not,
-    /// `regs` are of no use.
-    fn round(
+    /// The word that the load at RIP brings, if it is one of the lines that the loop reads: probes for
+    /// others do not wake the core.
+    fn word(
         &self,
         survey: &Survey,
-        regs: &mut Registers,
-        bus: &mut CoreBus<'_>,
-    ) -> Option<LineAddr> {
+        regs: &Registers,
+        bus: &CoreBus<'_>,
+    ) -> Option<(LineAddr, u64)> {
         let load = survey.ops.get(self.load)?;
-        // Probes for other lines do not wake the core.
-        let line = bus.recent_line(load.op.loads_from(regs)?, load.op.size)?;
-        if !survey.data.contains(&line) {
-            return None;
-        }
+        let word = bus.recent_word(load.op.loads_from(regs)?, load.op.size)?;
+        survey.data.contains(&word.0).then_some(word)
+    }
+
+    /// A round from the load on, if the core comes back to the load. If not, `regs` are of no use.
+    fn round(&self, survey: &Survey, regs: &mut Registers, bus: &mut CoreBus<'_>) -> Option<()> {
+        let load = survey.ops.get(self.load)?;
         for step in &self.steps {
             match *step {
                 Step::Execute(number) => {
@@ -189,7 +199,7 @@ impl Poll {
             }
         }
         regs.rip = load.rip;
-        Some(line)
+        Some(())
     }
 
     /// The core is parked at the load from `since` on, after a round that polled `line`.
@@ -212,25 +222,35 @@ impl Poll {
         if regs.rip != survey.ops[self.load].rip {
             return None;
         }
-        let line = self.round(survey, regs, bus)?;
+        let (line, _) = self.word(survey, regs, bus)?;
+        self.round(survey, regs, bus)?;
         let executed = (self.load + survey.ops.len()) as u64;
         Some((executed, self.park(survey, since, line, bus.unit)))
     }
 
-    /// Once round from the load, for whose line the core has waited: as [`Poll::park_from_head`].
+    /// Once round from the load, for whose line the core has waited: as [`Poll::park_from_head`], and
+    /// what the round has left, if it has left anything new.
     pub(super) fn park_from_load(
         &self,
         survey: &Survey,
         regs: &mut Registers,
         bus: &mut CoreBus<'_>,
-    ) -> Option<(u64, Park)> {
+    ) -> Option<((u64, Park), Option<Settled>)> {
         let paid = std::mem::replace(&mut bus.unit.paid, NO_LINE);
-        let line = self.round(survey, regs, bus)?;
+        let word = self.word(survey, regs, bus)?;
+        let line = word.0;
         if line != paid {
             return None;
         }
+        let settled = survey.known.as_ref().and_then(|known| known.settled.as_ref());
+        let same = settled.is_some_and(|old| old.word == word && old.regs == General::of(regs));
+        if !same {
+            self.round(survey, regs, bus)?;
+        }
+        let settled = (!same).then(|| Settled { regs: General::of(regs), word });
         // The load's latency has passed while the core waited.
         let since = bus.unit.clock + (self.cycles - u64::from(bus.memory().l1_hit));
-        Some((survey.ops.len() as u64, self.park(survey, since, line, bus.unit)))
+        let round = (survey.ops.len() as u64, self.park(survey, since, line, bus.unit));
+        Some((round, settled))
     }
 }
