@@ -331,10 +331,13 @@ fn straight(core: &mut Core, scratch: &mut Scratch, parts: &mut Parts<'_>, until
     };
     let plain = CoreBus::plain_ram(regs.cpl() == 3, spec, log);
     let horizon = until.min(queue.horizon());
-    let pause = Cycle(0);
+    debug_assert!(unit.clock < horizon);
+    // Else nothing is due before the horizon.
+    let looks = !unit.stores.is_empty();
+    let pause = if looks { Cycle(0) } else { horizon };
     let mut bus =
         CoreBus { unit, ram, queue, spec, log, map, cost: 0, rip: 0, horizon, pause, plain };
-    if !bus.may_go_on() {
+    if looks && !bus.may_go_on() {
         return Exit::Look;
     }
     let mut rest = Ok(Flow::Next);

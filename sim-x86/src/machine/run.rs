@@ -214,7 +214,16 @@ impl Machine {
 
     /// An event is about to reach `id` at `now`: a parked core is brought there first, and stores
     /// that are due become visible.
+    #[inline]
     fn catch_up(&mut self, id: CoreId, now: Cycle) {
+        let unit = &self.state.cores[id.index()].unit;
+        let ahead = self.derived.scratch[id.index()].carried.is_ahead_of(now);
+        if ahead || matches!(unit.run, Run::Parked(_)) || !unit.stores.is_empty() {
+            self.bring(id, now);
+        }
+    }
+
+    fn bring(&mut self, id: CoreId, now: Cycle) {
         let (cores, scratch, mut parts) = self.split();
         let (core, scratch) = (&mut cores[id.index()], &mut scratch[id.index()]);
         if scratch.carried.is_ahead_of(now) {
@@ -347,10 +356,10 @@ impl Machine {
 
     /// Lets the home agent act and sends its messages.
     fn home(&mut self, act: impl FnOnce(&mut home::Home, &mut Vec<Send>)) {
-        let mut out = std::mem::take(&mut self.derived.sends);
-        act(&mut self.state.home, &mut out);
+        act(&mut self.state.home, &mut self.derived.sends);
         let source = self.home_source();
-        for message in out.drain(..) {
+        for n in 0..self.derived.sends.len() {
+            let message = self.derived.sends[n];
             let pace = self.derived.log.tracker.as_mut().map(|tracker| tracker.sends(&message));
             let (at, event) = match message {
                 Send::Probe { at, core, line } => (at, Event::Probe { core, line }),
@@ -369,7 +378,7 @@ impl Machine {
             };
             self.schedule_as(pace, at, source, event);
         }
-        self.derived.sends = out;
+        self.derived.sends.clear();
     }
 
     /// Schedules an event whose time has the pace of who acts.

@@ -279,9 +279,11 @@ impl Level2 {
         }
     }
 
+    /// Changes the state of a line that is present.
     fn set_state(&mut self, line: LineAddr, state: LineState) {
-        if let Some(at) = self.find(line) {
-            change(self.set_mut(line), at, line, state);
+        let set = self.set_mut(line);
+        if let Some(at) = position(set, line) {
+            change(set, at, line, state);
         }
     }
 

@@ -316,7 +316,7 @@ impl Home {
             Requester::Dma(_) => self.plan_dma(slot, &mut probes),
         };
         let leg = u64::from(self.leg);
-        let Plan { latency, owner_distance, grant, entry, die, elsewhere } = plan;
+        let Plan { latency, owner_distance, grant, entry, way, die, elsewhere } = plan;
         let fill_at = now + u64::from(latency).saturating_sub(leg).max(1);
         // The line is active from here on, so that it can't be chosen as its own set's victim.
         let active = self.active.entry(line);
@@ -324,9 +324,15 @@ impl Home {
         (active.started, active.fill_at) = (now, fill_at);
         (active.probes, active.owner_distance) = (probes.len() as u32, owner_distance);
         active.grant = grant;
-        if let Some(entry) = entry
-            && self.allocate(now, die, slot, entry, out).is_err()
-        {
+        let placed = match (entry, way) {
+            (None, _) => Ok(()),
+            (Some(entry), Some(way)) => {
+                self.dies[die].renew(slot, way, entry);
+                Ok(())
+            }
+            (Some(entry), None) => self.allocate(now, die, entry, out),
+        };
+        if placed.is_err() {
             let transaction = self.active.remove(line).expect("just inserted");
             let ask_again = std::iter::once(from).chain(transaction.waiting);
             out.extend(ask_again.map(|from| Send::Retry { at: now + leg, from, line }));
@@ -343,18 +349,14 @@ impl Home {
         self.probed = probes;
     }
 
-    /// Puts `entry` into the L3 of `die`; a victim's copies in private caches are probed away.
+    /// Puts a new `entry` into the L3 of `die`; a victim's copies in private caches are probed away.
     fn allocate(
         &mut self,
         now: Cycle,
         die: usize,
-        slot: Slot,
         entry: L3Entry,
         out: &mut Vec<Send>,
     ) -> Result<(), AllBusy> {
-        if self.dies[die].update(slot, |old| *old = entry) {
-            return Ok(());
-        }
         let active = &self.active;
         let victim = self.dies[die].insert(entry, |line| active.contains(line))?;
         let Some(victim) = victim.filter(|victim| victim.sharers != 0) else { return Ok(()) };
@@ -373,7 +375,8 @@ impl Home {
         let row = &self.memory.load;
         let local = self.local(core);
         let mut plan = Plan::new(die);
-        if let Some(mut entry) = self.dies[die].get_at(slot) {
+        if let Some((way, mut entry)) = self.dies[die].find(slot) {
+            plan.way = Some(way);
             // Only this die has it, unless it is Shared.
             plan.elsewhere = entry.state == DieState::Shared;
             debug_assert!(plan.elsewhere || self.nearest_other(slot, die).is_none(), "{entry:?}");
@@ -431,10 +434,10 @@ impl Home {
         plan.grant = LineState::Modified;
         let (mut here, mut there) = (None, false);
         for (other, l3) in self.dies.iter().enumerate() {
-            let Some(entry) = l3.get_at(slot) else { continue };
+            let Some((way, entry)) = l3.find(slot) else { continue };
             let distance = self.topology.distance(die, other);
             let own = if other == die {
-                here = Some(entry);
+                (here, plan.way) = (Some(entry), Some(way));
                 1 << local
             } else {
                 there = true;
@@ -587,7 +590,9 @@ struct Plan {
     latency: u32,
     owner_distance: Option<u8>,
     grant: LineState,
+    /// What the requester's die has of the line then, and the way that it is in already.
     entry: Option<L3Entry>,
+    way: Option<usize>,
     die: usize,
     /// Another die than `die` may have the line.
     elsewhere: bool,
@@ -600,6 +605,7 @@ impl Plan {
             owner_distance: None,
             grant: LineState::Shared,
             entry: None,
+            way: None,
             die,
             elsewhere: true,
         }

@@ -132,22 +132,30 @@ impl L3 {
 
     /// The entry for a line.
     pub(super) fn get_at(&self, slot: Slot) -> Option<L3Entry> {
-        self.way(slot).map(|way| self.at(slot.first + way))
+        self.find(slot).map(|(_, entry)| entry)
     }
 
-    /// Changes the entry of a line and makes it the most recent of its set; false if there is none.
-    pub(super) fn update(&mut self, slot: Slot, change: impl FnOnce(&mut L3Entry)) -> bool {
-        let Some(way) = self.way(slot) else { return false };
-        let first = slot.first;
-        if way == 0 {
-            change(&mut self.entries.chunk_mut(first / CHUNK)[first % CHUNK]);
-            return true;
+    /// The entry for a line, and the way that it is in.
+    pub(super) fn find(&self, slot: Slot) -> Option<(usize, L3Entry)> {
+        self.way(slot).map(|way| (way, self.at(slot.first + way)))
+    }
+
+    /// Puts `entry` in the place of the one in this way and makes it the most recent of its set.
+    pub(super) fn renew(&mut self, slot: Slot, way: usize, entry: L3Entry) {
+        if way != 0 {
+            self.shift_down(slot.first, way);
         }
-        let mut entry = self.at(first + way);
+        self.put(slot.first, entry);
+    }
+
+    /// Changes the entry of a line, if there is one, and makes it the most recent of its set.
+    pub(super) fn update(&mut self, slot: Slot, change: impl FnOnce(&mut L3Entry)) {
+        let Some((way, mut entry)) = self.find(slot) else { return };
+        let before = entry;
         change(&mut entry);
-        self.shift_down(first, way);
-        self.put(first, entry);
-        true
+        if way != 0 || entry != before {
+            self.renew(slot, way, entry);
+        }
     }
 
     /// Moves ways `0..way` one place towards the least recent end.
