@@ -769,7 +769,7 @@ fn fire_triggers(core: &mut Core, parts: &mut Parts<'_>, rip: u64) {
 /// reaches the core, so that what is visible never depends on how long the windows are.
 #[inline]
 pub fn settle(core: &mut Core, parts: &mut Parts<'_>, until: Cycle) {
-    if !core.unit.stores.is_empty() && !matches!(core.unit.run, Run::Parked(_)) {
+    if core.unit.stores.due() < until && !matches!(core.unit.run, Run::Parked(_)) {
         let rip = core.regs.rip;
         parts.bus(&mut core.unit, rip).drain_before(until);
     }

@@ -435,12 +435,16 @@ impl Machine {
         let (cores, _, mut parts) = self.split();
         let core = &mut cores[id.index()];
         let rip = core.regs.rip;
-        parts.bus(&mut core.unit, rip).drain_before(now);
+        if core.unit.stores.due() < now {
+            parts.bus(&mut core.unit, rip).drain_before(now);
+        }
         track_probe(core, parts.log.tracker.as_deref_mut(), now, line);
         let found = core.unit.caches.probe(line, keep);
         core.unit.activity += 1;
         core.unit.note_probe(now, line);
-        parts.bus(&mut core.unit, rip).ask_again_for_stores(now, line);
+        if !core.unit.stores.is_empty() {
+            parts.bus(&mut core.unit, rip).ask_again_for_stores(now, line);
+        }
         if keep == LineState::Invalid {
             self.line_lost(now, id, line);
         }
@@ -517,11 +521,11 @@ impl Machine {
         core.unit.activity += 1;
         core.unit.note(Note::Fill, now, rip, line.0 << 2 | state as u64);
         core.unit.requested.retain(|&asked| asked != (line, want));
-        let mut bus = parts.bus(&mut core.unit, rip);
         if want.owns() {
-            bus.drain_filled(now, line);
+            parts.bus(&mut core.unit, rip).drain_filled(now, line);
         }
         if let Some((victim, dirty)) = evicted {
+            let mut bus = parts.bus(&mut core.unit, rip);
             if dirty {
                 bus.write_back(now, victim);
             }

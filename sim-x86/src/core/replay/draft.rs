@@ -29,6 +29,7 @@ pub(super) enum Draft {
     Load { to: Variable, place: Place },
     Low { to: Variable, from: Value, size: Size },
     Compute { pure: Pure, size: Size, a: Value, b: Value, to: Option<Variable> },
+    Value { pure: Pure, size: Size, a: Value, b: Value, to: Variable },
     Double { right: bool, count: u8, size: Size, a: Value, b: Value, to: Variable },
     Product { size: Size, a: Value, b: Value, low: Variable, high: Variable },
     Select { cond: u8, size: Size, a: Value, b: Value, to: Variable },
@@ -51,6 +52,7 @@ impl Draft {
             | Draft::Put { value, .. }
             | Draft::Execute { load: value, .. } => (Some(value), None),
             Draft::Compute { a, b, .. }
+            | Draft::Value { a, b, .. }
             | Draft::Double { a, b, .. }
             | Draft::Product { a, b, .. }
             | Draft::Select { a, b, .. }
@@ -69,6 +71,7 @@ impl Draft {
         let (first, second) = match *self {
             Draft::Load { to, .. }
             | Draft::Low { to, .. }
+            | Draft::Value { to, .. }
             | Draft::Double { to, .. }
             | Draft::Select { to, .. }
             | Draft::Sum { to, .. }
@@ -94,11 +97,22 @@ impl Draft {
             Draft::Select { .. } | Draft::Branch { .. } => (false, true),
             Draft::Load { .. }
             | Draft::Low { .. }
+            | Draft::Value { .. }
             | Draft::Sum { .. }
             | Draft::Clock { .. }
             | Draft::Put { .. }
             | Draft::Keep { .. }
             | Draft::Expect { .. } => (false, false),
+        }
+    }
+
+    /// What is left of it if nobody reads the flags that it sets.
+    fn without_flags(self) -> Self {
+        match self {
+            Draft::Compute { pure, size, a, b, to: Some(to) } => {
+                Draft::Value { pure, size, a, b, to }
+            }
+            other => other,
         }
     }
 
@@ -127,6 +141,7 @@ pub(super) fn without_unused(
     let mut flags_used = true;
     let mut kept = Vec::new();
     for draft in drafts.into_iter().rev() {
+        let draft = if flags_used { draft } else { draft.without_flags() };
         let (writes_flags, reads_flags) = draft.flags();
         let needed = draft.acts()
             || (writes_flags && flags_used)
@@ -201,6 +216,10 @@ impl Slots {
                 let (a, b) = (self.of_value(a), self.of_value(b));
                 Step::Compute { pure, size, a, b, to: to_of(to) }
             }
+            Draft::Value { pure, size, a, b, to } => {
+                let (a, b, to) = (self.of_value(a), self.of_value(b), self.of_variable(to));
+                Step::Value { pure, size, a, b, to }
+            }
             Draft::Double { right, count, size, a, b, to } => {
                 let (a, b, to) = (self.of_value(a), self.of_value(b), self.of_variable(to));
                 Step::Double { right, count, size, a, b, to }
@@ -255,6 +274,19 @@ mod tests {
         let branch = Draft::Branch { cond: 2, taken: true };
         let drafts = functions.iter().map(compute).chain([branch, Draft::Flags(0)]).collect();
         without_unused(drafts, std::iter::empty()).len() - 2
+    }
+
+    #[test]
+    fn a_result_that_somebody_reads_is_computed_without_flags_that_nobody_reads() {
+        let (a, b, size) = (Value::Varies(0), Value::Fixed(1), Size::B8);
+        let shift = Draft::Compute { pure: Pure::Shl, size, a, b, to: Some(20) };
+        let sum = Draft::Compute { pure: Pure::Add, size, a, b, to: Some(21) };
+        let results = [Value::Varies(20), Value::Varies(21)];
+        let kept = without_unused(vec![sum, shift, Draft::Flags(0)], results.into_iter());
+        // A shift reads the old flags only for its own.
+        assert!(matches!(kept[..], [Draft::Value { .. }, Draft::Value { .. }, Draft::Flags(0)]));
+        let kept = without_unused(vec![sum, shift], results.into_iter());
+        assert!(matches!(kept[..], [Draft::Compute { .. }, Draft::Compute { .. }]));
     }
 
     #[test]

@@ -84,6 +84,8 @@ pub(super) enum Step {
     Low { to: Slot, from: Slot, size: Size },
     /// An instruction with two operands.
     Compute { pure: Pure, size: Size, a: Slot, b: Slot, to: Slot },
+    /// The same, but for its flags.
+    Value { pure: Pure, size: Size, a: Slot, b: Slot, to: Slot },
     /// SHLD or SHRD.
     Double { right: bool, count: u8, size: Size, a: Slot, b: Slot, to: Slot },
     /// MUL.
@@ -350,6 +352,11 @@ impl Program {
                 Step::Compute { pure, size, a, b, to } => {
                     let old = desk.regs.rflags;
                     desk.set(to, pure.apply(desk.at(a), desk.at(b), old, size));
+                }
+                Step::Value { pure, size, a, b, to } => {
+                    // The compiler leaves out the flags.
+                    let (value, _) = pure.apply(desk.at(a), desk.at(b), 0, size);
+                    desk.put(to, value);
                 }
                 Step::Double { right, count, size, a, b, to } => {
                     let shift = if right { shift::shrd } else { shift::shld };

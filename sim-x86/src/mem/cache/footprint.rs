@@ -1,7 +1,7 @@
 //! What a stretch of code that only hits L1 does to the order of recency there: recorded once, then
 //! compared and applied as a whole.
 
-use super::{Level1, LineState, PrivateCaches, Way, line_of, tag};
+use super::{Level1, LineState, PrivateCaches, Way, tag};
 use crate::ids::LineAddr;
 
 /// L1D and L1I as they were when a recording began.
@@ -22,8 +22,8 @@ struct WholeSet {
 /// The sets of one cache.
 #[derive(Clone, Debug, Default)]
 struct Sets {
-    /// The most recent ways of sets of which no other is touched.
-    recent: Box<[Way]>,
+    /// Sets of which the most recent way only is touched, and that way.
+    recent: Box<[(u32, Way)]>,
     /// Sets of which others are touched too.
     whole: Box<[WholeSet]>,
 }
@@ -39,7 +39,7 @@ impl Sets {
             let only_recent = after.ways_of(set).eq(before.ways_of(set))
                 && lines.iter().all(|&line| before.index(line) != set || recent >> 2 == tag(line));
             if only_recent {
-                only.push(recent);
+                only.push((set as u32, recent));
             } else {
                 let ways = |cache: &Level1| cache.ways_of(set).collect();
                 whole.push(WholeSet { set, before: ways(before), after: ways(after) });
@@ -51,7 +51,7 @@ impl Sets {
     /// HOT: a comparison for each line.
     #[inline]
     fn fit(&self, cache: &Level1) -> bool {
-        self.recent.iter().all(|&way| cache.recent(line_of(way)) == way)
+        self.recent.iter().all(|&(set, way)| cache.recent.get(set as usize) == Some(&way))
             && self.whole.iter().all(|whole| {
                 cache.recent[whole.set] == whole.before[0]
                     && *cache.older_of(whole.set) == whole.before[1..]
