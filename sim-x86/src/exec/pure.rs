@@ -45,8 +45,9 @@ impl Pure {
         matches!(self, Pure::Inc | Pure::Dec | Pure::Shl | Pure::Shr | Pure::Sar)
     }
 
-    /// Result and status flags, by the low `size` bytes of `a` and `b`.
-    #[inline]
+    /// Result and status flags, by the low `size` bytes of `a` and `b`. Always inlined: where nobody
+    /// wants the flags, the compiler leaves them out.
+    #[inline(always)]
     pub(crate) fn apply(self, a: u64, b: u64, old: u64, size: Size) -> Out {
         let (a, b) = (a & mask(size), b & mask(size));
         match self {

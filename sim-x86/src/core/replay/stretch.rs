@@ -354,7 +354,6 @@ impl Program {
                     desk.set(to, pure.apply(desk.at(a), desk.at(b), old, size));
                 }
                 Step::Value { pure, size, a, b, to } => {
-                    // The compiler leaves out the flags.
                     let (value, _) = pure.apply(desk.at(a), desk.at(b), 0, size);
                     desk.put(to, value);
                 }
