@@ -282,12 +282,12 @@ impl Core {
         &mut self,
         scratch: &mut Scratch,
         parts: &mut Parts<'_>,
-        how: impl FnOnce(&mut SpinProbe, &mut Registers, &mut CoreBus<'_>, u64) -> Option<(u64, Park)>,
+        how: impl FnOnce(&SpinProbe, &mut Registers, &mut CoreBus<'_>, u64) -> Option<(u64, Park)>,
     ) -> bool {
         let (edition, carried) = (parts.code.edition(), &mut scratch.carried);
         (carried.before, carried.probed) = (Before::of(self), None);
         let (regs, mut bus) = self.plain_bus(parts);
-        let Some((executed, park)) = how(&mut scratch.spin, regs, &mut bus, edition) else {
+        let Some((executed, park)) = how(&scratch.spin, regs, &mut bus, edition) else {
             carried.before.restore(self);
             return false;
         };

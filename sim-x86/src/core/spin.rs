@@ -316,7 +316,7 @@ impl SpinProbe {
     /// The load at RIP has got its line: how the core is parked again, if it polls the line and has
     /// to wait on, and how many instructions come before that. If not, `regs` are of no use.
     pub(super) fn go_round(
-        &mut self,
+        &self,
         regs: &mut Registers,
         bus: &mut CoreBus<'_>,
         edition: u64,
@@ -325,9 +325,7 @@ impl SpinProbe {
         if !self.survey.code_hits(bus.unit) {
             return None;
         }
-        let (round, settled) = poll.park_from_load(&self.survey, regs, bus)?;
-        self.survey.settle(settled);
-        Some(round)
+        poll.park_from_load(&self.survey, regs, bus)
     }
 
     /// The instruction at `rip` of the loop that was parked last.
@@ -397,8 +395,7 @@ impl SpinProbe {
         let park = park.filter(|park| self.is_surveyed(park, unit))?;
         if self.survey.complete {
             let poll = Poll::of(&self.survey, park.period);
-            self.survey.known =
-                Some(Known { fetch_line: unit.fetch_line, edition, poll, settled: None });
+            self.survey.known = Some(Known { fetch_line: unit.fetch_line, edition, poll });
         }
         Some(park)
     }

@@ -4,7 +4,7 @@
 use super::alu::{self, Out};
 use super::operand::mask;
 use super::{Size, shift};
-use crate::op::Kind;
+use crate::op::{Form, Kind, Op, reg};
 
 /// An instruction with two operands (or one: the second does not count) and one result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,39 @@ pub(crate) enum Pure {
     Shl,
     Shr,
     Sar,
+}
+
+/// Where an operand stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operand {
+    /// In the low bytes of a general-purpose register.
+    Register(u8),
+    /// In memory.
+    Memory,
+    /// In the instruction.
+    Immediate(u64),
+}
+
+/// The two operands of an instruction, if they are whole registers of 4 or 8 bytes (or parts of them,
+/// of one that only sets flags), memory, or immediate.
+pub(crate) fn operands(op: &Op) -> Option<[Operand; 2]> {
+    let is_high = |id: u8| (reg::HIGH_BYTE..reg::RIP).contains(&id);
+    let high = is_high(op.dst) || is_high(op.src);
+    if high || op.size < Size::B4 && !matches!(op.kind, Kind::Cmp | Kind::Test) {
+        return None;
+    }
+    let immediate = Operand::Immediate(op.imm);
+    let a = match op.form {
+        Form::Mem | Form::MemReg | Form::MemImm => Operand::Memory,
+        _ if op.dst < 16 => Operand::Register(op.dst),
+        _ => immediate,
+    };
+    let b = match op.form {
+        Form::RegReg | Form::MemReg => Operand::Register(op.src & 15),
+        Form::RegMem | Form::Mem => Operand::Memory,
+        _ => immediate,
+    };
+    Some([a, b])
 }
 
 impl Pure {

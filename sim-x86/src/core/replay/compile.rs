@@ -13,7 +13,7 @@ use super::record::{ApicWrite, Executed, MemoryAccess, Recording, Values};
 use super::stretch::{ApicStore, Frame, Place, Program, REGISTERS, Stretch};
 use crate::core::regs::gpr;
 use crate::exec::Size;
-use crate::exec::pure::Pure;
+use crate::exec::pure::{self, Operand, Pure};
 use crate::op::effects::{Effects, RegisterSet, bit};
 use crate::op::{Form, Kind, flag, reg};
 
@@ -346,28 +346,15 @@ impl<'a> Compiler<'a> {
         true
     }
 
-    /// The two operands of an instruction, if they are whole registers of 4 or 8 bytes, memory, or
-    /// immediate.
+    /// The values of the two operands of an instruction.
     fn operands(&self, step: &Executed, loaded: Option<Value>) -> Option<(Value, Value)> {
-        let op = &step.op;
-        let register = |id: u8| self.named[usize::from(id & 15)];
-        let is_high = |id: u8| (reg::HIGH_BYTE..reg::RIP).contains(&id);
-        let high = is_high(op.dst) || is_high(op.src);
-        if high || op.size < Size::B4 && !matches!(op.kind, Kind::Cmp | Kind::Test) {
-            return None;
-        }
-        let fixed = Value::Fixed(op.imm);
-        let a = match op.form {
-            Form::Mem | Form::MemReg | Form::MemImm => loaded?,
-            _ if op.dst < 16 => register(op.dst),
-            _ => fixed,
+        let value = |operand| match operand {
+            Operand::Register(id) => Some(self.named[usize::from(id)]),
+            Operand::Memory => loaded,
+            Operand::Immediate(value) => Some(Value::Fixed(value)),
         };
-        let b = match op.form {
-            Form::RegReg | Form::MemReg => register(op.src),
-            Form::RegMem | Form::Mem => loaded?,
-            _ => fixed,
-        };
-        Some((a, b))
+        let [a, b] = pure::operands(&step.op)?;
+        Some((value(a)?, value(b)?))
     }
 
     /// Lets the replayed instructions find the flags that the program has: `status`, if fixed.

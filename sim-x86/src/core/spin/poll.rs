@@ -8,13 +8,15 @@
 
 use super::survey::{Survey, Surveyed};
 use crate::core::bus::CoreBus;
-use crate::core::regs::{General, Registers};
+use crate::core::regs::Registers;
 use crate::core::spin::Park;
 use crate::core::{NO_LINE, Unit};
-use crate::exec::{condition, execute};
+use crate::exec::operand::{mask, set_status};
+use crate::exec::pure::{self, Operand, Pure};
+use crate::exec::{Size, condition, execute};
 use crate::ids::LineAddr;
-use crate::op::Kind;
 use crate::op::effects::{Effects, RegisterSet, effects};
+use crate::op::{Form, Kind, Op};
 use sim_core::Cycle;
 
 /// A loop that only polls a word.
@@ -33,17 +35,13 @@ pub(in crate::core) struct Poll {
     pub(super) line_before: LineAddr,
 }
 
-/// What a round has left: another one that loads the same leaves it as it is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settled {
-    regs: General,
-    /// What it loaded, and from where.
-    word: (LineAddr, u64),
-}
-
 /// A part of a round that is more than time.
 #[derive(Clone, Copy, Debug)]
 enum Step {
+    /// Puts the low bytes of the polled word into a register.
+    Take { to: u8, size: Size },
+    /// Computes a register, or flags only.
+    Compute { pure: Pure, size: Size, operands: [Operand; 2], to: Option<u8> },
     /// Executes the instruction of this number.
     Execute(usize),
     /// A branch that has to go as always.
@@ -99,8 +97,29 @@ fn step(number: usize, next: &Surveyed, then: &Surveyed) -> Option<Option<Step>>
         Kind::Jmp | Kind::Nop | Kind::Pause => Some(None),
         Kind::Jcc if behind.wrapping_add(next.op.imm) == behind => None,
         Kind::Jcc => Some(Some(Step::Branch { cond: next.op.cond, taken: then.rip != behind })),
-        _ => Some(Some(Step::Execute(number))),
+        _ => {
+            let step = take(&next.op).or_else(|| compute(&next.op));
+            Some(Some(step.unwrap_or(Step::Execute(number))))
+        }
     }
+}
+
+/// A load that fills a whole register.
+fn take(op: &Op) -> Option<Step> {
+    let size = match op.kind {
+        Kind::Mov => op.size,
+        Kind::Movzx8 => Size::B1,
+        Kind::Movzx16 => Size::B2,
+        _ => return None,
+    };
+    let whole = op.form == Form::RegMem && op.size >= Size::B4;
+    whole.then_some(Step::Take { to: op.dst, size })
+}
+
+fn compute(op: &Op) -> Option<Step> {
+    let (pure, operands) = (Pure::of(op.kind)?, pure::operands(op)?);
+    let to = (!matches!(op.kind, Kind::Cmp | Kind::Test)).then_some(op.dst);
+    Some(Step::Compute { pure, size: op.size, operands, to })
 }
 
 /// Cycles of an instruction of a round, without those of a load from L1D.
@@ -182,10 +201,29 @@ impl Poll {
     }
 
     /// A round from the load on, if the core comes back to the load. If not, `regs` are of no use.
-    fn round(&self, survey: &Survey, regs: &mut Registers, bus: &mut CoreBus<'_>) -> Option<()> {
+    fn round(
+        &self,
+        survey: &Survey,
+        regs: &mut Registers,
+        bus: &mut CoreBus<'_>,
+        word: u64,
+    ) -> Option<()> {
         let load = survey.ops.get(self.load)?;
         for step in &self.steps {
             match *step {
+                Step::Take { to, size } => regs.gpr[usize::from(to & 15)] = word & mask(size),
+                Step::Compute { pure, size, operands: [a, b], to } => {
+                    let of = |operand| match operand {
+                        Operand::Register(register) => regs.gpr[usize::from(register & 15)],
+                        Operand::Memory => word,
+                        Operand::Immediate(value) => value,
+                    };
+                    let (value, status) = pure.apply(of(a), of(b), regs.rflags, size);
+                    set_status(regs, status);
+                    if let Some(to) = to {
+                        regs.gpr[usize::from(to & 15)] = value;
+                    }
+                }
                 Step::Execute(number) => {
                     let next = survey.ops.get(number)?;
                     regs.rip = next.rip;
@@ -222,35 +260,27 @@ impl Poll {
         if regs.rip != survey.ops[self.load].rip {
             return None;
         }
-        let (line, _) = self.word(survey, regs, bus)?;
-        self.round(survey, regs, bus)?;
+        let (line, word) = self.word(survey, regs, bus)?;
+        self.round(survey, regs, bus, word)?;
         let executed = (self.load + survey.ops.len()) as u64;
         Some((executed, self.park(survey, since, line, bus.unit)))
     }
 
-    /// Once round from the load, for whose line the core has waited: as [`Poll::park_from_head`], and
-    /// what the round has left, if it has left anything new.
+    /// Once round from the load, for whose line the core has waited: as [`Poll::park_from_head`].
     pub(super) fn park_from_load(
         &self,
         survey: &Survey,
         regs: &mut Registers,
         bus: &mut CoreBus<'_>,
-    ) -> Option<((u64, Park), Option<Settled>)> {
+    ) -> Option<(u64, Park)> {
         let paid = std::mem::replace(&mut bus.unit.paid, NO_LINE);
-        let word = self.word(survey, regs, bus)?;
-        let line = word.0;
+        let (line, word) = self.word(survey, regs, bus)?;
         if line != paid {
             return None;
         }
-        let settled = survey.known.as_ref().and_then(|known| known.settled.as_ref());
-        let same = settled.is_some_and(|old| old.word == word && old.regs == General::of(regs));
-        if !same {
-            self.round(survey, regs, bus)?;
-        }
-        let settled = (!same).then(|| Settled { regs: General::of(regs), word });
+        self.round(survey, regs, bus, word)?;
         // The load's latency has passed while the core waited.
         let since = bus.unit.clock + (self.cycles - u64::from(bus.memory().l1_hit));
-        let round = (survey.ops.len() as u64, self.park(survey, since, line, bus.unit));
-        Some((round, settled))
+        Some((survey.ops.len() as u64, self.park(survey, since, line, bus.unit)))
     }
 }

@@ -1,7 +1,7 @@
 //! What one iteration of a loop does, and which lines it touches.
 
 use super::Park;
-use super::poll::{Poll, Settled};
+use super::poll::Poll;
 use crate::core::Unit;
 use crate::core::bus::CoreBus;
 use crate::core::regs::Registers;
@@ -50,8 +50,6 @@ pub(super) struct Known {
     pub(super) edition: u64,
     /// If all that an iteration depends on is one word in memory.
     pub(super) poll: Option<Poll>,
-    /// What a round of it has last left.
-    pub(super) settled: Option<Settled>,
 }
 
 impl Survey {
@@ -65,13 +63,6 @@ impl Survey {
     /// What is known of it, if its instructions are still what they were.
     pub(super) fn known(&self, edition: u64) -> Option<&Known> {
         self.known.as_ref().filter(|known| known.edition == edition)
-    }
-
-    /// A round has left this, if it has not left the same as the one before.
-    pub(super) fn settle(&mut self, settled: Option<Settled>) {
-        if let (Some(known), Some(_)) = (&mut self.known, settled) {
-            known.settled = settled;
-        }
     }
 
     /// What is known of the loop at `head`, if it is the one that was parked last, and its code is
