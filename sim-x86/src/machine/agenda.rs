@@ -183,9 +183,9 @@ mod tests {
             }
             check(&mut agenda, &at)?;
             // Everybody still stands where he is looked for.
-            for core in 0..at.len() {
-                at[core] = Cycle(core as u64);
-                agenda.set(core, at[core]);
+            for (core, at) in at.iter_mut().enumerate() {
+                *at = Cycle(core as u64);
+                agenda.set(core, *at);
             }
             check(&mut agenda, &at)?;
         }
