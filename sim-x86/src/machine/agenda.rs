@@ -1,6 +1,6 @@
 //! HOT: which core is next. Most cores of a machine do nothing by themselves at any moment: they
 //! wait, sleep or are parked. Those that act stand in a short list, which is looked through once for
-//! each window: about 5 host instructions for each of them.
+//! each window.
 
 use sim_core::Cycle;
 

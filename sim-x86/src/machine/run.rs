@@ -218,7 +218,7 @@ impl Machine {
     fn catch_up(&mut self, id: CoreId, now: Cycle) {
         let unit = &self.state.cores[id.index()].unit;
         let ahead = self.derived.scratch[id.index()].carried.is_ahead_of(now);
-        if ahead || matches!(unit.run, Run::Parked(_)) || !unit.stores.is_empty() {
+        if ahead || matches!(unit.run, Run::Parked(_)) || unit.stores.due() < now {
             self.bring(id, now);
         }
     }

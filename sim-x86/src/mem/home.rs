@@ -150,7 +150,7 @@ pub struct Home {
     cores: u32,
     /// Empty: room for those whom the next transaction probes.
     #[serde(skip)]
-    probed: Vec<CoreId>,
+    probes: Vec<CoreId>,
 }
 
 /// Cycles from a core to the home agent: half of the plain L3 latency.
@@ -202,7 +202,7 @@ impl Home {
             topology: spec.topology.clone(),
             leg: u32::try_from(leg(&spec.memory)).expect("half of a u32"),
             cores: spec.cores,
-            probed: Vec::new(),
+            probes: Vec::new(),
         }
     }
 
@@ -272,12 +272,12 @@ impl Home {
         let local = self.local(core);
         let busy = self.active.contains(line);
         // A transaction in flight has probed the core already and found nothing.
-        if !busy && self.dies[die].get_at(slot).is_some_and(|entry| entry.owner() == Some(local)) {
-            self.dies[die].update(slot, |entry| {
-                entry.clear_owner();
-                entry.sharers &= !(1 << local);
-                entry.state = DieState::Modified;
-            });
+        let found = self.dies[die].find(slot).filter(|(_, entry)| entry.owner() == Some(local));
+        if !busy && let Some((way, mut entry)) = found {
+            entry.clear_owner();
+            entry.sharers &= !(1 << local);
+            entry.state = DieState::Modified;
+            self.dies[die].renew(slot, way, entry);
         }
     }
 
@@ -307,7 +307,7 @@ impl Home {
     /// Starts the transaction for `from` on `line`, which none is active on.
     fn start(&mut self, now: Cycle, line: LineAddr, from: Requester, out: &mut Vec<Send>) {
         let slot = self.slot(line);
-        let mut probes = std::mem::take(&mut self.probed);
+        let mut probes = std::mem::take(&mut self.probes);
         let plan = match from {
             Requester::Core(core, want) if want.owns() => {
                 self.plan_own(slot, core, want, &mut probes)
@@ -330,7 +330,7 @@ impl Home {
                 self.dies[die].renew(slot, way, entry);
                 Ok(())
             }
-            (Some(entry), None) => self.allocate(now, die, entry, out),
+            (Some(entry), None) => self.allocate(now, die, slot, entry, out),
         };
         if placed.is_err() {
             let transaction = self.active.remove(line).expect("just inserted");
@@ -346,7 +346,7 @@ impl Home {
             }
             out.extend(probes.drain(..).map(|core| Send::Probe { at: now + leg, core, line }));
         }
-        self.probed = probes;
+        self.probes = probes;
     }
 
     /// Puts a new `entry` into the L3 of `die`; a victim's copies in private caches are probed away.
@@ -354,11 +354,12 @@ impl Home {
         &mut self,
         now: Cycle,
         die: usize,
+        slot: Slot,
         entry: L3Entry,
         out: &mut Vec<Send>,
     ) -> Result<(), AllBusy> {
         let active = &self.active;
-        let victim = self.dies[die].insert(entry, |line| active.contains(line))?;
+        let victim = self.dies[die].insert(slot, entry, |line| active.contains(line))?;
         let Some(victim) = victim.filter(|victim| victim.sharers != 0) else { return Ok(()) };
         let (at, before) = (now + u64::from(self.leg), out.len());
         let probe = |core| Send::Probe { at, core, line: victim.line };

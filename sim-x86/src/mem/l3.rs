@@ -185,17 +185,18 @@ impl L3 {
         self.put(first + self.ways - 1, L3Entry::default());
     }
 
-    /// Inserts `entry` as the most recent of its set, evicting the least recent line for which
+    /// Inserts `entry`, which belongs into `slot`, as the most recent of its set, evicting the least recent line for which
     /// `busy` is false.
     ///
     /// # Errors
     /// If every way of the set is busy; nothing has changed then.
-    pub fn insert(
+    pub(super) fn insert(
         &mut self,
+        slot: Slot,
         entry: L3Entry,
         busy: impl Fn(LineAddr) -> bool,
     ) -> Result<Option<L3Entry>, AllBusy> {
-        let first = self.slot(entry.line).first;
+        let first = slot.first;
         let free = |&way: &usize| {
             let old = self.at(first + way);
             old.state == DieState::Invalid || !busy(old.line)

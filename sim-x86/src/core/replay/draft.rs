@@ -29,7 +29,7 @@ pub(super) enum Draft {
     Load { to: Variable, place: Place },
     Low { to: Variable, from: Value, size: Size },
     Compute { pure: Pure, size: Size, a: Value, b: Value, to: Option<Variable> },
-    Value { pure: Pure, size: Size, a: Value, b: Value, to: Variable },
+    NoFlags { pure: Pure, size: Size, a: Value, b: Value, to: Variable },
     Double { right: bool, count: u8, size: Size, a: Value, b: Value, to: Variable },
     Product { size: Size, a: Value, b: Value, low: Variable, high: Variable },
     Select { cond: u8, size: Size, a: Value, b: Value, to: Variable },
@@ -52,7 +52,7 @@ impl Draft {
             | Draft::Put { value, .. }
             | Draft::Execute { load: value, .. } => (Some(value), None),
             Draft::Compute { a, b, .. }
-            | Draft::Value { a, b, .. }
+            | Draft::NoFlags { a, b, .. }
             | Draft::Double { a, b, .. }
             | Draft::Product { a, b, .. }
             | Draft::Select { a, b, .. }
@@ -71,7 +71,7 @@ impl Draft {
         let (first, second) = match *self {
             Draft::Load { to, .. }
             | Draft::Low { to, .. }
-            | Draft::Value { to, .. }
+            | Draft::NoFlags { to, .. }
             | Draft::Double { to, .. }
             | Draft::Select { to, .. }
             | Draft::Sum { to, .. }
@@ -97,7 +97,7 @@ impl Draft {
             Draft::Select { .. } | Draft::Branch { .. } => (false, true),
             Draft::Load { .. }
             | Draft::Low { .. }
-            | Draft::Value { .. }
+            | Draft::NoFlags { .. }
             | Draft::Sum { .. }
             | Draft::Clock { .. }
             | Draft::Put { .. }
@@ -110,7 +110,7 @@ impl Draft {
     fn without_flags(self) -> Self {
         match self {
             Draft::Compute { pure, size, a, b, to: Some(to) } => {
-                Draft::Value { pure, size, a, b, to }
+                Draft::NoFlags { pure, size, a, b, to }
             }
             other => other,
         }
@@ -216,9 +216,9 @@ impl Slots {
                 let (a, b) = (self.of_value(a), self.of_value(b));
                 Step::Compute { pure, size, a, b, to: to_of(to) }
             }
-            Draft::Value { pure, size, a, b, to } => {
+            Draft::NoFlags { pure, size, a, b, to } => {
                 let (a, b, to) = (self.of_value(a), self.of_value(b), self.of_variable(to));
-                Step::Value { pure, size, a, b, to }
+                Step::NoFlags { pure, size, a, b, to }
             }
             Draft::Double { right, count, size, a, b, to } => {
                 let (a, b, to) = (self.of_value(a), self.of_value(b), self.of_variable(to));
@@ -284,7 +284,10 @@ mod tests {
         let results = [Value::Varies(20), Value::Varies(21)];
         let kept = without_unused(vec![sum, shift, Draft::Flags(0)], results.into_iter());
         // A shift reads the old flags only for its own.
-        assert!(matches!(kept[..], [Draft::Value { .. }, Draft::Value { .. }, Draft::Flags(0)]));
+        assert!(matches!(
+            kept[..],
+            [Draft::NoFlags { .. }, Draft::NoFlags { .. }, Draft::Flags(0)]
+        ));
         let kept = without_unused(vec![sum, shift], results.into_iter());
         assert!(matches!(kept[..], [Draft::Compute { .. }, Draft::Compute { .. }]));
     }

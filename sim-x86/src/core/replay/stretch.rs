@@ -85,7 +85,7 @@ pub(super) enum Step {
     /// An instruction with two operands.
     Compute { pure: Pure, size: Size, a: Slot, b: Slot, to: Slot },
     /// The same, but for its flags.
-    Value { pure: Pure, size: Size, a: Slot, b: Slot, to: Slot },
+    NoFlags { pure: Pure, size: Size, a: Slot, b: Slot, to: Slot },
     /// SHLD or SHRD.
     Double { right: bool, count: u8, size: Size, a: Slot, b: Slot, to: Slot },
     /// MUL.
@@ -353,7 +353,7 @@ impl Program {
                     let old = desk.regs.rflags;
                     desk.set(to, pure.apply(desk.at(a), desk.at(b), old, size));
                 }
-                Step::Value { pure, size, a, b, to } => {
+                Step::NoFlags { pure, size, a, b, to } => {
                     let (value, _) = pure.apply(desk.at(a), desk.at(b), 0, size);
                     desk.put(to, value);
                 }
