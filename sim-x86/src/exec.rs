@@ -29,7 +29,7 @@ pub(crate) mod tests;
 use crate::core::regs::{Registers, flags};
 use crate::op::{Kind, Op};
 use fast::Brief;
-pub(crate) use mov::condition;
+pub(crate) use mov::{compares, condition, holds_after_cmp};
 use serde::{Deserialize, Serialize};
 
 /// Operand size in bytes: 1, 2, 4 or 8.

@@ -1,6 +1,6 @@
 //! HOT: moves, conversions and conditional moves; the flag instructions that only copy bits.
 
-use super::operand::{mask, read_gpr, read_reg, sign_extend, write_gpr, write_reg};
+use super::operand::{bits, mask, read_gpr, read_reg, sign_extend, write_gpr, write_reg};
 use super::{Access, Bus, Size};
 use crate::core::regs::{Registers, flags, gpr};
 use crate::op::{Form, Op, flag};
@@ -25,6 +25,21 @@ const CONDITIONS: [u64; 8] = [
 pub(crate) fn condition(cond: u8, rflags: u64) -> bool {
     let less = (rflags >> 7 ^ rflags >> 11) << 3 & LESS;
     let any = (rflags | less) & CONDITIONS[usize::from(cond >> 1 & 7)] != 0;
+    any ^ (cond & 1 != 0)
+}
+
+/// True if a condition compares: it asks for more than OF, SF or PF alone.
+pub(crate) fn compares(cond: u8) -> bool {
+    CONDITIONS[usize::from(cond >> 1 & 7)] & (flags::CF | flags::ZF | LESS) != 0
+}
+
+/// True if a condition that compares holds after CMP of the low bytes of `a` with those of `b`.
+#[inline(always)]
+pub(crate) fn holds_after_cmp(cond: u8, a: u64, b: u64, size: Size) -> bool {
+    let unused = 64 - bits(size);
+    let (a, b) = (a << unused, b << unused);
+    let (equal, less) = (u64::from(a == b) << 6, u64::from((a as i64) < b as i64) << 3);
+    let any = (u64::from(a < b) | equal | less) & CONDITIONS[usize::from(cond >> 1 & 7)] != 0;
     any ^ (cond & 1 != 0)
 }
 

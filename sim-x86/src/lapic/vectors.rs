@@ -31,9 +31,16 @@ impl VectorSet {
     pub(super) fn remove(&mut self, vector: u8) {
         self.bits.set(usize::from(vector), false);
         if vector == self.highest {
-            // A position among 256 bits fits in a byte.
-            self.highest = self.bits.last_one().unwrap_or(0) as u8;
+            self.highest = self.last();
         }
+    }
+
+    /// The highest member, looked for; 0 if there is none.
+    fn last(&self) -> u8 {
+        let words = self.bits.data;
+        let found = words.iter().rposition(|&word| word != 0);
+        // A position among 256 bits fits in a byte.
+        found.map_or(0, |n| (64 * n as u32 + words[n].ilog2()) as u8)
     }
 
     pub(super) fn set(&mut self, vector: u8, member: bool) {

@@ -163,19 +163,18 @@ impl Topology {
     /// The die of a CPU.
     #[must_use]
     pub fn die(&self, core: CoreId) -> usize {
-        core.index() / self.cores_per_die as usize
+        (u32::from(core.0) / self.cores_per_die) as usize
     }
 
     /// Distance class between two dies: index into [`crate::spec::ByDistance`].
     #[must_use]
     pub fn distance(&self, a: usize, b: usize) -> usize {
+        if a == b {
+            return 0;
+        }
         let per_package = self.dies_per_package as usize;
         let (pa, pb) = (a / per_package, b / per_package);
-        match (a == b, pa == pb) {
-            (true, _) => 0,
-            (false, true) => 1,
-            (false, false) => 1 + usize::from(self.hops[pa][pb].clamp(1, 2)),
-        }
+        if pa == pb { 1 } else { 1 + usize::from(self.hops[pa][pb].clamp(1, 2)) }
     }
 
     /// Distance class between two CPUs.

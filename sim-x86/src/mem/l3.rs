@@ -52,6 +52,11 @@ impl L3Entry {
         self.sharers = 1 << core;
     }
 
+    /// True for an empty way.
+    fn is_empty(&self) -> bool {
+        self.state == DieState::Invalid
+    }
+
     /// Nobody may write any more.
     pub fn clear_owner(&mut self) {
         self.owner_plus_1 = 0;
@@ -69,7 +74,7 @@ pub(super) struct Slot {
 /// Entries per copy-on-write chunk.
 const CHUNK: usize = 64;
 
-/// The L3 of one die. Sets are kept in recency order, most recent first.
+/// The L3 of one die. Sets are kept in recency order, most recent first, empty ways last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct L3 {
     sets: u64,
@@ -113,14 +118,18 @@ impl L3 {
         (at + ways <= CHUNK).then(|| &mut self.entries.chunk_mut(first / CHUNK)[at..at + ways])
     }
 
-    /// The way of a line in its set. HOT.
+    /// The way of a line in its set. HOT: mostly the line was asked for a moment ago, or the set is
+    /// next to empty; what lies behind is best not touched.
     fn way(&self, Slot { line, first }: Slot) -> Option<usize> {
-        let holds = |entry: &L3Entry| entry.line == line && entry.state != DieState::Invalid;
+        let ends = |entry: &L3Entry| entry.line == line || entry.is_empty();
+        let holds = |entry: &L3Entry| !entry.is_empty();
         match self.set(first) {
-            // Mostly the line was asked for a moment ago.
-            Some(set) if holds(&set[0]) => Some(0),
-            Some(set) => set.iter().position(holds),
-            None => (0..self.ways).find(|&way| holds(&self.at(first + way))),
+            Some(set) if set[0].line == line && holds(&set[0]) => Some(0),
+            Some(set) => set.iter().position(ends).filter(|&way| holds(&set[way])),
+            None => {
+                let found = (0..self.ways).find(|&way| ends(&self.at(first + way)));
+                found.filter(|&way| holds(&self.at(first + way)))
+            }
         }
     }
 
@@ -185,8 +194,8 @@ impl L3 {
         self.put(first + self.ways - 1, L3Entry::default());
     }
 
-    /// Inserts `entry`, which belongs into `slot`, as the most recent of its set, evicting the least recent line for which
-    /// `busy` is false.
+    /// Inserts `entry`, which belongs into `slot`, as the most recent of its set: in the first empty
+    /// way, or else evicting the least recent line for which `busy` is false.
     ///
     /// # Errors
     /// If every way of the set is busy; nothing has changed then.
@@ -197,29 +206,36 @@ impl L3 {
         busy: impl Fn(LineAddr) -> bool,
     ) -> Result<Option<L3Entry>, AllBusy> {
         let first = slot.first;
-        let free = |&way: &usize| {
-            let old = self.at(first + way);
-            old.state == DieState::Invalid || !busy(old.line)
+        let idle = |&way: &usize| !busy(self.at(first + way).line);
+        let way = match self.first_empty(first) {
+            Some(way) => way,
+            None => (0..self.ways).rev().find(idle).ok_or(AllBusy)?,
         };
-        let way = (0..self.ways).rev().find(free).ok_or(AllBusy)?;
         let victim = self.at(first + way);
         self.shift_down(first, way);
         self.put(first, entry);
-        Ok((victim.state != DieState::Invalid).then_some(victim))
+        Ok((!victim.is_empty()).then_some(victim))
+    }
+
+    /// The first empty way of the set that begins at `first`.
+    fn first_empty(&self, first: usize) -> Option<usize> {
+        match self.set(first) {
+            Some(set) => set.iter().position(L3Entry::is_empty),
+            None => (0..self.ways).find(|&way| self.at(first + way).is_empty()),
+        }
     }
 
     /// True if inserting `line` would evict another.
     #[must_use]
     pub fn is_full_for(&self, line: LineAddr) -> bool {
         let slot = self.slot(line);
-        let free = |way| self.at(slot.first + way).state == DieState::Invalid;
-        self.way(slot).is_none() && !(0..self.ways).any(free)
+        self.way(slot).is_none() && self.first_empty(slot.first).is_none()
     }
 
     /// Every entry in use.
     pub fn entries(&self) -> impl Iterator<Item = L3Entry> + '_ {
         let all = self.entries.written().flat_map(|chunk| self.entries.chunk(chunk).iter());
-        all.filter(|entry| entry.state != DieState::Invalid).copied()
+        all.filter(|entry| !entry.is_empty()).copied()
     }
 }
 

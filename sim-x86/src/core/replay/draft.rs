@@ -2,8 +2,8 @@
 //! that can be left out.
 
 use super::stretch::{NOWHERE, Place, Program, REGISTERS, Slot, Step};
-use crate::exec::Size;
 use crate::exec::pure::Pure;
+use crate::exec::{Size, compares};
 use crate::op::Op;
 use std::collections::BTreeSet;
 
@@ -40,6 +40,7 @@ pub(super) enum Draft {
     Execute { op: Op, load: Value, stored: Option<Variable>, writes_flags: bool },
     Keep { to: Variable, register: usize },
     Branch { cond: u8, taken: bool },
+    Decide { test: bool, size: Size, cond: u8, taken: bool, a: Value, b: Value },
     Expect { variable: Variable, value: u64 },
 }
 
@@ -55,6 +56,7 @@ impl Draft {
             | Draft::NoFlags { a, b, .. }
             | Draft::Double { a, b, .. }
             | Draft::Product { a, b, .. }
+            | Draft::Decide { a, b, .. }
             | Draft::Select { a, b, .. }
             | Draft::Sum { a, b, .. } => (Some(a), Some(b)),
             Draft::Load { .. }
@@ -80,9 +82,11 @@ impl Draft {
             Draft::Product { low, high, .. } | Draft::Clock { low, high, .. } => {
                 (Some(low), Some(high))
             }
-            Draft::Put { .. } | Draft::Flags(_) | Draft::Branch { .. } | Draft::Expect { .. } => {
-                (None, None)
-            }
+            Draft::Put { .. }
+            | Draft::Flags(_)
+            | Draft::Branch { .. }
+            | Draft::Decide { .. }
+            | Draft::Expect { .. } => (None, None),
         };
         first.into_iter().chain(second)
     }
@@ -102,6 +106,7 @@ impl Draft {
             | Draft::Clock { .. }
             | Draft::Put { .. }
             | Draft::Keep { .. }
+            | Draft::Decide { .. }
             | Draft::Expect { .. } => (false, false),
         }
     }
@@ -120,8 +125,24 @@ impl Draft {
     fn acts(&self) -> bool {
         matches!(
             self,
-            Draft::Branch { .. } | Draft::Expect { .. } | Draft::Execute { .. } | Draft::Put { .. }
+            Draft::Branch { .. }
+                | Draft::Decide { .. }
+                | Draft::Expect { .. }
+                | Draft::Execute { .. }
+                | Draft::Put { .. }
         )
+    }
+
+    /// This comparison and the branch `next` in one, if nobody else reads the flags.
+    fn decides(&self, next: Option<&Draft>) -> Option<Draft> {
+        let &Draft::Compute { pure, size, a, b, to: None } = self else { return None };
+        let Some(&Draft::Branch { cond, taken }) = next else { return None };
+        let test = match pure {
+            Pure::Sub => false,
+            Pure::And => true,
+            _ => return None,
+        };
+        compares(cond).then_some(Draft::Decide { test, size, cond, taken, a, b })
     }
 }
 
@@ -138,16 +159,22 @@ pub(super) fn without_unused(
     };
     results.for_each(|value| mark(&mut used, value));
     // The flags at the end count.
-    let mut flags_used = true;
-    let mut kept = Vec::new();
-    for draft in drafts.into_iter().rev() {
-        let draft = if flags_used { draft } else { draft.without_flags() };
+    let (mut flags_used, mut used_behind) = (true, true);
+    let mut kept: Vec<Draft> = Vec::new();
+    for mut draft in drafts.into_iter().rev() {
+        if let Some(decides) = draft.decides(kept.last()).filter(|_| !used_behind) {
+            kept.pop();
+            (draft, flags_used) = (decides, false);
+        } else if !flags_used {
+            draft = draft.without_flags();
+        }
         let (writes_flags, reads_flags) = draft.flags();
         let needed = draft.acts()
             || (writes_flags && flags_used)
             || draft.sets().any(|variable| used.contains(&variable));
         if needed {
             draft.uses().for_each(|value| mark(&mut used, value));
+            used_behind = flags_used;
             flags_used = reads_flags || (flags_used && !writes_flags);
             kept.push(draft);
         }
@@ -255,6 +282,10 @@ impl Slots {
                 Step::Keep { to: self.of_variable(to), register: register as u8 }
             }
             Draft::Branch { cond, taken } => Step::Branch { cond, taken },
+            Draft::Decide { test, size, cond, taken, a, b } => {
+                let (a, b) = (self.of_value(a), self.of_value(b));
+                Step::Decide { test, size, cond, taken, a, b }
+            }
             Draft::Expect { variable, value } => {
                 let slot = self.of_variable(variable);
                 Step::Expect { slot, value: self.of_value(Value::Fixed(value)) }
@@ -290,6 +321,25 @@ mod tests {
         ));
         let kept = without_unused(vec![sum, shift], results.into_iter());
         assert!(matches!(kept[..], [Draft::Compute { .. }, Draft::Compute { .. }]));
+    }
+
+    #[test]
+    fn a_comparison_and_its_branch_are_one_step_if_nobody_else_reads_the_flags() {
+        let (a, b, size) = (Value::Varies(0), Value::Fixed(1), Size::B8);
+        let compare = |pure| Draft::Compute { pure, size, a, b, to: None };
+        let branch = |cond| Draft::Branch { cond, taken: true };
+        let kept = |drafts: &[Draft]| without_unused(drafts.to_vec(), std::iter::empty());
+        let flags = Draft::Flags(0);
+        assert!(matches!(
+            kept(&[compare(Pure::Sub), branch(2), compare(Pure::And), branch(15), flags])[..],
+            [Draft::Decide { test: false, .. }, Draft::Decide { test: true, .. }, Draft::Flags(0)]
+        ));
+        // Another branch reads them, or they are the flags at the end; OF, SF and PF are no comparison.
+        for behind in [&[branch(2), branch(4), flags][..], &[branch(2)], &[branch(8), flags]] {
+            let all = [&[compare(Pure::Sub)], behind].concat();
+            assert_eq!(kept(&all).len(), all.len());
+        }
+        assert_eq!(kept(&[compare(Pure::Add), branch(2), flags]).len(), 3);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::core::{Core, Unit};
 use crate::exec::muldiv::mul;
 use crate::exec::operand::{mask, set_status};
 use crate::exec::pure::Pure;
-use crate::exec::{Access, Flow, Size, condition, execute, shift};
+use crate::exec::{Access, Flow, Size, condition, execute, holds_after_cmp, shift};
 use crate::ids::{LineAddr, PhysAddr};
 use crate::mem::cache::Footprint;
 use crate::mem::ram::{PAGE_BYTES, Ram};
@@ -106,6 +106,8 @@ pub(super) enum Step {
     Keep { to: Slot, register: u8 },
     /// A branch goes the way that it went.
     Branch { cond: u8, taken: bool },
+    /// CMP (or TEST, if `test`), and a branch that goes the way that it went.
+    Decide { test: bool, size: Size, cond: u8, taken: bool, a: Slot, b: Slot },
     /// A value that decides where the stretch goes or what it touches is what it was.
     Expect { slot: Slot, value: Slot },
 }
@@ -402,6 +404,13 @@ impl Program {
                 }
                 Step::Branch { cond, taken } => {
                     if condition(cond, desk.regs.rflags) != taken {
+                        return false;
+                    }
+                }
+                Step::Decide { test, size, cond, taken, a, b } => {
+                    let (a, b) = (desk.at(a), desk.at(b));
+                    let (a, b) = if test { (a & b, 0) } else { (a, b) };
+                    if holds_after_cmp(cond, a, b, size) != taken {
                         return false;
                     }
                 }

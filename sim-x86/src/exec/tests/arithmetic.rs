@@ -104,6 +104,21 @@ fn every_condition_against_its_definition() {
 }
 
 proptest! {
+    /// Near each other and near the limits as often as far apart.
+    #[test]
+    fn a_comparison_decides_as_its_flags_do(
+        a in prop_oneof![any::<u64>(), 0u64..3, Just(1 << 63), Just(0x8000_0000_8000_8080)],
+        near in prop_oneof![any::<u64>(), 0u64..3, (u64::MAX - 2)..],
+        size in prop::sample::select(vec![B1, B2, B4, B8]),
+    ) {
+        let b = a.wrapping_add(near);
+        let (_, status) = alu::sub(a & mask(size), b & mask(size), size);
+        for cond in (0..16).filter(|&cond| mov::compares(cond)) {
+            prop_assert_eq!(mov::holds_after_cmp(cond, a, b, size), mov::condition(cond, status));
+        }
+        prop_assert_eq!((0..16).filter(|&cond| mov::compares(cond)).count(), 10);
+    }
+
     /// The carry vector against arithmetic one bit wider, and the sign rule for overflow.
     #[test]
     fn adc_and_sbb_agree_with_wide_arithmetic(
