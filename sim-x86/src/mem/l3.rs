@@ -108,7 +108,8 @@ impl L3 {
         self.entries.chunk_mut(index / CHUNK)[index % CHUNK] = entry;
     }
 
-    /// The set that begins at `first`, if it lies in one chunk, as with all customary numbers of ways.
+    /// The set that begins at `first`, if it lies in one chunk, as with all customary numbers of
+    /// ways.
     fn set(&self, first: usize) -> Option<&[L3Entry]> {
         self.entries.chunk(first / CHUNK).get(first % CHUNK..first % CHUNK + self.ways)
     }
@@ -194,8 +195,8 @@ impl L3 {
         self.put(first + self.ways - 1, L3Entry::default());
     }
 
-    /// Inserts `entry`, which belongs into `slot`, as the most recent of its set: in the first empty
-    /// way, or else evicting the least recent line for which `busy` is false.
+    /// Inserts `entry`, which belongs into `slot`, as the most recent of its set: in the first
+    /// empty way, or else evicting the least recent line for which `busy` is false.
     ///
     /// # Errors
     /// If every way of the set is busy; nothing has changed then.

@@ -334,7 +334,8 @@ mod tests {
             kept(&[compare(Pure::Sub), branch(2), compare(Pure::And), branch(15), flags])[..],
             [Draft::Decide { test: false, .. }, Draft::Decide { test: true, .. }, Draft::Flags(0)]
         ));
-        // Another branch reads them, or they are the flags at the end; OF, SF and PF are no comparison.
+        // Another branch reads them, or they are the flags at the end; OF, SF and PF are no
+        // comparison.
         for behind in [&[branch(2), branch(4), flags][..], &[branch(2)], &[branch(8), flags]] {
             let all = [&[compare(Pure::Sub)], behind].concat();
             assert_eq!(kept(&all).len(), all.len());
