@@ -20,12 +20,18 @@ const CONDITIONS: [u64; 8] = [
     LESS | flags::ZF,
 ];
 
-/// True if the condition of Jcc, SETcc or CMOVcc holds. Bit 0 negates.
+/// True if a condition holds by these flags, [`LESS`] among them. Bit 0 negates.
+#[inline(always)]
+fn holds(cond: u8, flags: u64) -> bool {
+    let any = flags & CONDITIONS[usize::from(cond >> 1 & 7)] != 0;
+    any ^ (cond & 1 != 0)
+}
+
+/// True if the condition of Jcc, SETcc or CMOVcc holds.
 #[inline(always)]
 pub(crate) fn condition(cond: u8, rflags: u64) -> bool {
     let less = (rflags >> 7 ^ rflags >> 11) << 3 & LESS;
-    let any = (rflags | less) & CONDITIONS[usize::from(cond >> 1 & 7)] != 0;
-    any ^ (cond & 1 != 0)
+    holds(cond, rflags | less)
 }
 
 /// True if a condition compares: it asks for more than OF, SF or PF alone.
@@ -39,8 +45,7 @@ pub(crate) fn holds_after_cmp(cond: u8, a: u64, b: u64, size: Size) -> bool {
     let unused = 64 - bits(size);
     let (a, b) = (a << unused, b << unused);
     let (equal, less) = (u64::from(a == b) << 6, u64::from((a as i64) < b as i64) << 3);
-    let any = (u64::from(a < b) | equal | less) & CONDITIONS[usize::from(cond >> 1 & 7)] != 0;
-    any ^ (cond & 1 != 0)
+    holds(cond, u64::from(a < b) | equal | less)
 }
 
 /// MOV, MOVNTI.
